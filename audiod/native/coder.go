@@ -1,0 +1,341 @@
+package native
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"sandbox-audio/audiod/pcm"
+)
+
+// What stands before each value (tagstruct.h).
+const (
+	tagString     = 't'
+	tagNullString = 'N'
+	tagU32        = 'L'
+	tagU8         = 'B'
+	tagU64        = 'R'
+	tagS64        = 'r'
+	tagSpec       = 'a'
+	tagBlob       = 'x'
+	tagTrue       = '1'
+	tagFalse      = '0'
+	tagTimeval    = 'T'
+	tagUsec       = 'U'
+	tagMap        = 'm'
+	tagCVolume    = 'v'
+	tagProps      = 'P'
+	tagVolume     = 'V'
+	tagFormat     = 'f'
+)
+
+// Limits of what is read and written. MaxText is that of an object message's parameters and answer.
+const (
+	MaxString   = 4 << 10
+	MaxText     = 256 << 10
+	MaxChannels = 32 // pa's PA_CHANNELS_MAX: dummy volumes of the format API have as many
+	MaxFormats  = 16
+	MaxPorts    = 64
+)
+
+// Coder reads the values of a message from a payload, or appends them to a buffer: the methods take pointers and do the one or the
+// other, so that a message is described once. The first error stays, after it every method does nothing. Not for concurrent use.
+type Coder struct {
+	Version uint32 // of the connection: decides which fields there are
+
+	writing bool
+	buf     []byte
+	pos     int // read so far
+	err     error
+}
+
+// NewReader reads payload, which must not change meanwhile; nothing that is read aliases it.
+func NewReader(payload []byte, version uint32) *Coder { return &Coder{Version: version, buf: payload} }
+
+// NewWriter appends to buf; see Bytes.
+func NewWriter(buf []byte, version uint32) *Coder {
+	return &Coder{Version: version, writing: true, buf: buf}
+}
+
+// Err is the first error, which wraps a Code: ErrProtocol for bytes that are no message, after which PulseAudio ends the
+// connection; ErrTooLarge and ErrInvalid for values that are refused.
+func (c *Coder) Err() error { return c.err }
+
+// Done is Err, or the error that bytes are left unread.
+func (c *Coder) Done() error {
+	if c.more() {
+		c.fail(ErrProtocol, "%d bytes after the last field", len(c.buf)-c.pos)
+	}
+	return c.err
+}
+
+// Bytes is the buffer of NewWriter with all that was written appended.
+func (c *Coder) Bytes() []byte { return c.buf }
+
+func (c *Coder) more() bool { return !c.writing && c.err == nil && c.pos < len(c.buf) }
+
+func (c *Coder) fail(code Code, format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf("%s (at byte %d): %w", fmt.Sprintf(format, args...), c.pos, code)
+	}
+}
+
+// refuse makes err the coder's, if it is one and the first.
+func (c *Coder) refuse(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// take returns the next n bytes of the payload, or nil after an error.
+func (c *Coder) take(n int, what string) []byte {
+	if c.err != nil {
+		return nil
+	}
+	if n > len(c.buf)-c.pos {
+		c.fail(ErrProtocol, "%s needs %d bytes, %d are left", what, n, len(c.buf)-c.pos)
+		return nil
+	}
+	b := c.buf[c.pos : c.pos+n]
+	c.pos += n
+	return b
+}
+
+// value begins a value of tag and n bytes. Writing, it appends tag; reading, it returns the n bytes, or nil after an error.
+func (c *Coder) value(tag byte, n int, what string) []byte {
+	if c.err != nil {
+		return nil
+	}
+	if c.writing {
+		c.buf = append(c.buf, tag)
+		return nil
+	}
+	if c.more() && c.buf[c.pos] != tag {
+		c.fail(ErrProtocol, "%s expected, found %q", what, c.buf[c.pos])
+		return nil
+	}
+	b := c.take(1+n, what)
+	if b == nil {
+		return nil
+	}
+	return b[1:]
+}
+
+func (c *Coder) word(tag byte, p *uint32, what string) {
+	if b := c.value(tag, 4, what); b != nil {
+		*p = binary.BigEndian.Uint32(b)
+	} else if c.writing && c.err == nil {
+		c.buf = binary.BigEndian.AppendUint32(c.buf, *p)
+	}
+}
+
+func (c *Coder) long(tag byte, p *uint64, what string) {
+	if b := c.value(tag, 8, what); b != nil {
+		*p = binary.BigEndian.Uint64(b)
+	} else if c.writing && c.err == nil {
+		c.buf = binary.BigEndian.AppendUint64(c.buf, *p)
+	}
+}
+
+// U8 codes a byte.
+func (c *Coder) U8(p *uint8) {
+	if b := c.value(tagU8, 1, "byte"); b != nil {
+		*p = b[0]
+	} else if c.writing && c.err == nil {
+		c.buf = append(c.buf, *p)
+	}
+}
+
+// U32 codes a number, an index mostly.
+func (c *Coder) U32(p *uint32) { c.word(tagU32, p, "number") }
+
+// U64 codes a large number.
+func (c *Coder) U64(p *uint64) { c.long(tagU64, p, "large number") }
+
+// S64 codes a signed number.
+func (c *Coder) S64(p *int64) {
+	u := uint64(*p)
+	c.long(tagS64, &u, "signed number")
+	*p = int64(u)
+}
+
+// Usec codes a duration in microseconds.
+func (c *Coder) Usec(p *uint64) { c.long(tagUsec, p, "microseconds") }
+
+// Bool codes a truth value.
+func (c *Coder) Bool(p *bool) {
+	if c.err != nil {
+		return
+	}
+	if c.writing {
+		tag := byte(tagFalse)
+		if *p {
+			tag = tagTrue
+		}
+		c.buf = append(c.buf, tag)
+		return
+	}
+	if b := c.take(1, "boolean"); b != nil {
+		if b[0] != tagTrue && b[0] != tagFalse {
+			c.pos--
+			c.fail(ErrProtocol, "boolean expected, found %q", b[0])
+			return
+		}
+		*p = b[0] == tagTrue
+	}
+}
+
+// Bools codes several in a row.
+func (c *Coder) Bools(ps ...*bool) {
+	for _, p := range ps {
+		c.Bool(p)
+	}
+}
+
+// String codes text. What is read is valid UTF-8 without NUL of at most MaxString bytes; null is read as "".
+func (c *Coder) String(p *string) { c.text(p, MaxString, false) }
+
+// NullString is String for names that may be absent: "" is written as null.
+func (c *Coder) NullString(p *string) { c.text(p, MaxString, true) }
+
+func (c *Coder) text(p *string, limit int, nullable bool) {
+	if c.err != nil {
+		return
+	}
+	if c.writing {
+		switch {
+		case *p == "" && nullable:
+			c.buf = append(c.buf, tagNullString)
+		case len(*p) > limit:
+			c.fail(ErrTooLarge, "text of %d bytes, %d are allowed", len(*p), limit)
+		case !validText(*p):
+			c.fail(ErrInvalid, "text %.40q is not UTF-8 without NUL", *p)
+		default:
+			c.buf = append(append(append(c.buf, tagString), *p...), 0)
+		}
+		return
+	}
+	if c.more() && c.buf[c.pos] == tagNullString {
+		c.pos++
+		*p = ""
+		return
+	}
+	if c.value(tagString, 0, "text") == nil {
+		return
+	}
+	n := bytes.IndexByte(c.buf[c.pos:min(len(c.buf), c.pos+limit+1)], 0)
+	switch {
+	case n < 0 && len(c.buf)-c.pos > limit:
+		c.fail(ErrTooLarge, "text of more than %d bytes", limit)
+	case n < 0:
+		c.fail(ErrProtocol, "text without its end")
+	case !utf8.Valid(c.buf[c.pos : c.pos+n]):
+		c.fail(ErrInvalid, "text is not UTF-8")
+	default:
+		*p = string(c.buf[c.pos : c.pos+n])
+		c.pos += n + 1
+	}
+}
+
+// Blob codes bytes of at most MaxString.
+func (c *Coder) Blob(p *[]byte) {
+	n := uint32(len(*p))
+	c.word(tagBlob, &n, "blob")
+	switch {
+	case c.err != nil:
+	case n > MaxString:
+		c.fail(ErrTooLarge, "blob of %d bytes, %d are allowed", n, MaxString)
+	case c.writing:
+		c.buf = append(c.buf, *p...)
+	default:
+		*p = slices.Clone(c.take(int(n), "blob"))
+	}
+}
+
+// Rest codes all bytes that are left, whatever they are.
+func (c *Coder) Rest(p *[]byte) {
+	switch {
+	case c.err != nil:
+	case c.writing:
+		c.buf = append(c.buf, *p...)
+	default:
+		*p = slices.Clone(c.buf[c.pos:])
+		c.pos = len(c.buf)
+	}
+}
+
+// Timeval codes an instant.
+func (c *Coder) Timeval(p *Timeval) {
+	u := uint64(p.Sec)<<32 | uint64(p.Usec)
+	c.long(tagTimeval, &u, "time")
+	p.Sec, p.Usec = uint32(u>>32), uint32(u)
+}
+
+// Spec codes a sample spec without judging it: the format API sends format 0xFF, no channels and rate 0. See pcm.Spec.Check.
+func (c *Coder) Spec(p *pcm.Spec) {
+	if b := c.value(tagSpec, 6, "sample spec"); b != nil {
+		*p = pcm.Spec{Format: pcm.Format(b[0]), Channels: b[1], Rate: binary.BigEndian.Uint32(b[2:])}
+	} else if c.writing && c.err == nil {
+		c.buf = binary.BigEndian.AppendUint32(append(c.buf, byte(p.Format), p.Channels), p.Rate)
+	}
+}
+
+// Map codes a channel map of up to MaxChannels positions without judging them. See pcm.ChannelMap.Check.
+func (c *Coder) Map(p *pcm.ChannelMap) {
+	n := c.channels(tagMap, len(*p), "channel map")
+	if c.writing && c.err == nil {
+		for _, position := range *p {
+			c.buf = append(c.buf, byte(position))
+		}
+	} else if b := c.take(n, "channel map"); b != nil {
+		m := make(pcm.ChannelMap, n)
+		for i := range m {
+			m[i] = pcm.Position(b[i])
+		}
+		*p = m
+	}
+}
+
+// CVolume codes a volume for each of up to MaxChannels channels, none included. See CVolume.Check.
+func (c *Coder) CVolume(p *CVolume) {
+	n := c.channels(tagCVolume, len(*p), "volumes")
+	if c.writing && c.err == nil {
+		for _, v := range *p {
+			c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(v))
+		}
+	} else if b := c.take(4*n, "volumes"); b != nil {
+		v := make(CVolume, n)
+		for i := range v {
+			v[i] = Volume(binary.BigEndian.Uint32(b[4*i:]))
+		}
+		*p = v
+	}
+}
+
+// channels codes tag and the number of channels that follow it.
+func (c *Coder) channels(tag byte, n int, what string) int {
+	if b := c.value(tag, 1, what); b != nil {
+		n = int(b[0])
+	}
+	if c.err == nil && n > MaxChannels {
+		c.fail(ErrProtocol, "%s of %d channels, %d are allowed", what, n, MaxChannels)
+	}
+	if c.writing && c.err == nil {
+		c.buf = append(c.buf, byte(n))
+	}
+	return n
+}
+
+// Volume codes one volume.
+func (c *Coder) Volume(p *Volume) { c.word(tagVolume, (*uint32)(p), "volume") }
+
+func validText(s string) bool {
+	for i := range len(s) {
+		if s[i] == 0 {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
