@@ -31,13 +31,14 @@ const (
 	tagFormat     = 'f'
 )
 
-// Limits of what is read and written. MaxText is that of an object message's parameters and answer.
+// Limits of what is read and written.
 const (
-	MaxString   = 4 << 10
-	MaxText     = 256 << 10
-	MaxChannels = 32 // pa's PA_CHANNELS_MAX: dummy volumes of the format API have as many
+	MaxString   = 4 << 10   // bytes of a text with the NUL that ends it
+	MaxText     = 256 << 10 // the same, of an object message's parameters and answer
+	MaxChannels = 32 // PA_CHANNELS_MAX: dummy volumes of the format API have as many
 	MaxFormats  = 16
-	MaxPorts    = 64
+
+	maxItems = 256 // ports of a device, profiles of a card
 )
 
 // Coder reads the values of a message from a payload, or appends them to a buffer: the methods take pointers and do the one or the
@@ -194,7 +195,7 @@ func (c *Coder) Bools(ps ...*bool) {
 	}
 }
 
-// String codes text. What is read is valid UTF-8 without NUL of at most MaxString bytes; null is read as "".
+// String codes text: valid UTF-8 without NUL, shorter than MaxString bytes. Null is read as "".
 func (c *Coder) String(p *string) { c.text(p, MaxString, false) }
 
 // NullString is String for names that may be absent: "" is written as null.
@@ -208,8 +209,8 @@ func (c *Coder) text(p *string, limit int, nullable bool) {
 		switch {
 		case *p == "" && nullable:
 			c.buf = append(c.buf, tagNullString)
-		case len(*p) > limit:
-			c.fail(ErrTooLarge, "text of %d bytes, %d are allowed", len(*p), limit)
+		case len(*p) >= limit:
+			c.fail(ErrTooLarge, "text of %d bytes, %d are allowed", len(*p), limit-1)
 		case !validText(*p):
 			c.fail(ErrInvalid, "text %.40q is not UTF-8 without NUL", *p)
 		default:
@@ -225,10 +226,10 @@ func (c *Coder) text(p *string, limit int, nullable bool) {
 	if c.value(tagString, 0, "text") == nil {
 		return
 	}
-	n := bytes.IndexByte(c.buf[c.pos:min(len(c.buf), c.pos+limit+1)], 0)
+	n := bytes.IndexByte(c.buf[c.pos:min(len(c.buf), c.pos+limit)], 0)
 	switch {
-	case n < 0 && len(c.buf)-c.pos > limit:
-		c.fail(ErrTooLarge, "text of more than %d bytes", limit)
+	case n < 0 && len(c.buf)-c.pos >= limit:
+		c.fail(ErrTooLarge, "text of more than %d bytes", limit-1)
 	case n < 0:
 		c.fail(ErrProtocol, "text without its end")
 	case !utf8.Valid(c.buf[c.pos : c.pos+n]):

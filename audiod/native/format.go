@@ -27,14 +27,15 @@ type FormatInfo struct {
 
 // PCM is the format info of plain samples; without m it leaves the positions open, as a device's list of formats does.
 func PCM(spec pcm.Spec, m pcm.ChannelMap) FormatInfo {
-	f := FormatInfo{Encoding: EncodingPCM}
-	f.Props.Set(propFormat, strconv.Quote(spec.Format.String()))
-	f.Props.Set(propRate, strconv.FormatUint(uint64(spec.Rate), 10))
-	f.Props.Set(propChannels, strconv.FormatUint(uint64(spec.Channels), 10))
+	names := ""
 	if m != nil {
-		f.Props.Set(propMap, strconv.Quote(m.String()))
+		names = strconv.Quote(m.String())
 	}
-	return f
+	return FormatInfo{EncodingPCM, Props(
+		propFormat, strconv.Quote(spec.Format.String()),
+		propRate, strconv.Itoa(int(spec.Rate)),
+		propChannels, strconv.Itoa(int(spec.Channels)),
+		propMap, names)}
 }
 
 // Resolve chooses the spec and map that f allows: of an array the first value, of a range the value next to the server's own, which

@@ -10,7 +10,7 @@ import (
 // Limits of a property list. PulseAudio limits a value to 64 KiB and their number not at all.
 const (
 	MaxProps     = 64
-	MaxPropKey   = 256      // bytes
+	MaxPropKey   = 256      // bytes, with the NUL that ends it
 	MaxPropValue = 4 << 10  // bytes
 	MaxPropTotal = 32 << 10 // bytes, of keys and values
 )
@@ -33,16 +33,18 @@ const (
 	UpdateReplace                   // add, and overwrite those whose key is there
 )
 
-// Text makes a list of texts from pairs of key and value, leaving out pairs whose value is empty.
-func Text(pairs ...string) PropList {
+// Props makes a list of texts from pairs of key and value, leaving out pairs whose value is empty.
+func Props(pairs ...string) PropList {
 	var p PropList
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			p.Set(pairs[i], pairs[i+1])
+			p.put(pairs[i], textValue(pairs[i+1]))
 		}
 	}
 	return p
 }
+
+func textValue(s string) []byte { return append([]byte(s), 0) }
 
 func (p PropList) find(key string) int {
 	return slices.IndexFunc(p, func(e Prop) bool { return e.Key == key })
@@ -61,8 +63,10 @@ func (p PropList) Get(key string) (text string, ok bool) {
 	return string(v), true
 }
 
-// Set makes text the value of key. It does not look at the limits, which Update and reading do.
-func (p *PropList) Set(key, text string) { p.put(key, append([]byte(text), 0)) }
+// Set makes text the value of key. Like Update it leaves p as it was when the limits would be exceeded.
+func (p *PropList) Set(key, text string) error {
+	return p.Update(UpdateReplace, PropList{{key, textValue(text)}})
+}
 
 func (p *PropList) put(key string, value []byte) {
 	if i := p.find(key); i >= 0 {
@@ -126,8 +130,8 @@ func (p PropList) check() error {
 
 // checkKey wants printable ASCII, as PulseAudio's pa_proplist_key_valid does, a little stricter.
 func checkKey(key string) error {
-	if len(key) > MaxPropKey {
-		return fmt.Errorf("a property key of %d bytes, %d are allowed: %w", len(key), MaxPropKey, ErrTooLarge)
+	if len(key) >= MaxPropKey {
+		return fmt.Errorf("a property key of %d bytes, %d are allowed: %w", len(key), MaxPropKey-1, ErrTooLarge)
 	}
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {

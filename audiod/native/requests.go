@@ -1,6 +1,6 @@
 package native
 
-// Requests of one shape that several commands share, and lists.
+// Messages of one shape that several commands share, and lists.
 
 // ByIndex names one object: DELETE, FLUSH, TRIGGER, PREBUF and DRAIN of a stream (the index is its channel), FINISH_UPLOAD, the
 // KILLs, UNLOAD_MODULE, and the GET_INFO of what has no name.
@@ -48,5 +48,28 @@ func (l *List[T, P]) Fields(c *Coder) {
 		if P(&record).Fields(c); c.err == nil {
 			*l = append(*l, record)
 		}
+	}
+}
+
+// items codes a number and as many records after it.
+func items[T any](c *Coder, p *[]T, fields func(*T, *Coder)) {
+	n := uint32(len(*p))
+	c.U32(&n)
+	if n > maxItems {
+		c.fail(ErrTooLarge, "a list of %d, %d are allowed", n, maxItems)
+	}
+	if c.writing {
+		for i := range *p {
+			fields(&(*p)[i], c)
+		}
+		return
+	}
+	*p = nil
+	for range n {
+		var record T
+		if fields(&record, c); c.err != nil {
+			return
+		}
+		*p = append(*p, record)
 	}
 }
