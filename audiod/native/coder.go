@@ -35,7 +35,7 @@ const (
 const (
 	MaxString   = 4 << 10   // bytes of a text with the NUL that ends it
 	MaxText     = 256 << 10 // the same, of an object message's parameters and answer
-	MaxChannels = 32 // PA_CHANNELS_MAX: dummy volumes of the format API have as many
+	MaxChannels = 32        // PA_CHANNELS_MAX: dummy volumes of the format API have as many
 	MaxFormats  = 16
 
 	maxItems = 256 // ports of a device, profiles of a card

@@ -31,7 +31,7 @@ func PCM(spec pcm.Spec, m pcm.ChannelMap) FormatInfo {
 	if m != nil {
 		names = strconv.Quote(m.String())
 	}
-	return FormatInfo{EncodingPCM, Props(
+	return FormatInfo{EncodingPCM, Text(
 		propFormat, strconv.Quote(spec.Format.String()),
 		propRate, strconv.Itoa(int(spec.Rate)),
 		propChannels, strconv.Itoa(int(spec.Channels)),

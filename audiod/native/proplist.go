@@ -33,8 +33,8 @@ const (
 	UpdateReplace                   // add, and overwrite those whose key is there
 )
 
-// Props makes a list of texts from pairs of key and value, leaving out pairs whose value is empty.
-func Props(pairs ...string) PropList {
+// Text makes a list of texts from pairs of key and value, leaving out pairs whose value is empty.
+func Text(pairs ...string) PropList {
 	var p PropList
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
