@@ -1,0 +1,259 @@
+package vm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sandbox-audio/e2e/need"
+)
+
+// packages are what the guest has besides Debian's minimal base. busybox-static and kmod also build the initramfs.
+var packages = []string{"alsa-utils", "pulseaudio-utils", "sudo", "procps", "sox", "libasound2-plugins", "iproute2", "kmod", "busybox-static", "udev", "strace"}
+
+// early are the modules without which the guest cannot reach its root.
+var early = []string{"virtio_pci", "9p", "9pnet_virtio", "overlay"}
+
+// A root is what guests boot from: made once for a recipe, shared by all guests, never written again.
+type root struct {
+	dir     string   // the guest's file system, with /usr/lib/modules
+	kernel  string   // bzImage
+	busybox string   // static
+	modules []string // host paths of the early modules with what they depend on, in loading order
+}
+
+// cached is the root of this recipe, built first when this machine has none. That takes a minute or two.
+func cached(t testing.TB) root {
+	t.Helper()
+	need.Root(t)
+	need.Packages(t, "debootstrap", "debian-archive-keyring", "qemu-system-x86")
+	cache := os.Getenv("SANDBOX_AUDIO_TEST_CACHE")
+	if cache == "" {
+		cache = "/var/cache/sandbox-audio-test"
+	}
+	suite, err := codename()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := sha256.Sum256([]byte(strings.Join(append(append([]string{"1", suite}, packages...), early...), " ")))
+	dir := filepath.Join(cache, hex.EncodeToString(recipe[:6]))
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := need.Lock(filepath.Join(cache, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, err := os.Stat(dir); err != nil {
+		if err := build(dir, suite); err != nil {
+			t.Fatalf("build the guest's root: %v", err)
+		}
+	}
+	list, err := os.ReadFile(filepath.Join(dir, "modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := root{dir: filepath.Join(dir, "root"), kernel: filepath.Join(dir, "kernel"), busybox: filepath.Join(dir, "root/bin/busybox")}
+	for module := range strings.FieldsSeq(string(list)) {
+		r.modules = append(r.modules, filepath.Join(r.dir, module))
+	}
+	return r
+}
+
+// build makes dir complete, or not at all.
+func build(dir, suite string) error {
+	began := time.Now()
+	tell := func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "vm: %3.0f s: %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}
+	partial := dir + ".partial"
+	target := filepath.Join(partial, "root")
+	for _, mounted := range []string{"proc", "sys"} { // by a debootstrap that was killed
+		exec.Command("umount", "-q", filepath.Join(target, mounted)).Run()
+	}
+	if err := os.RemoveAll(partial); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return err
+	}
+
+	mirror := mirror(suite)
+	tell("a Debian %s with %s, from %s", suite, strings.Join(packages, " "), mirror)
+	if err := run(partial, "debootstrap", "--variant=minbase", "--include="+strings.Join(packages, ","), suite, target, mirror); err != nil {
+		tail, _ := os.ReadFile(filepath.Join(target, "debootstrap/debootstrap.log"))
+		return fmt.Errorf("%w\n%s", err, last(tail, 2000))
+	}
+
+	if err := need.Update(); err != nil {
+		return err
+	}
+	out, err := exec.Command("apt-cache", "depends", "linux-image-amd64").Output()
+	if err != nil {
+		return fmt.Errorf("apt-cache depends linux-image-amd64: %w", err)
+	}
+	image := regexp.MustCompile(`Depends: (linux-image-\S+)`).FindSubmatch(out)
+	if image == nil {
+		return fmt.Errorf("the guest runs Debian's kernel for amd64, which this machine's apt does not offer: %s", out)
+	}
+	tell("its kernel, %s", image[1])
+	if err := run(partial, "apt-get", "download", "-qq", string(image[1])); err != nil {
+		return err
+	}
+	debs, _ := filepath.Glob(filepath.Join(partial, "linux-image-*.deb"))
+	if len(debs) != 1 {
+		return fmt.Errorf("apt-get download left %d packages", len(debs))
+	}
+	unpacked := filepath.Join(partial, "unpacked")
+	if err := run(partial, "dpkg", "-x", debs[0], unpacked); err != nil {
+		return err
+	}
+	version, err := kernelInto(unpacked, partial)
+	if err != nil {
+		return err
+	}
+	if err := run(partial, "chroot", target, "depmod", version); err != nil {
+		return err
+	}
+	modules, err := earlyModules(target, version)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(partial, "modules"), []byte(strings.Join(modules, "\n")), 0o644); err != nil {
+		return err
+	}
+	for _, rest := range append(debs, unpacked, filepath.Join(target, "var/cache/apt/archives")) {
+		os.RemoveAll(rest)
+	}
+	tell("done, in %s", dir)
+	return os.Rename(partial, dir)
+}
+
+// kernelInto moves the image and the modules of an unpacked kernel package to their places below partial.
+func kernelInto(unpacked, partial string) (version string, err error) {
+	images, _ := filepath.Glob(filepath.Join(unpacked, "boot/vmlinuz-*"))
+	trees, _ := filepath.Glob(filepath.Join(unpacked, "lib/modules/*"))
+	usrTrees, _ := filepath.Glob(filepath.Join(unpacked, "usr/lib/modules/*"))
+	trees = append(trees, usrTrees...)
+	if len(images) != 1 || len(trees) != 1 {
+		return "", fmt.Errorf("the kernel package holds %d images and %d module trees", len(images), len(trees))
+	}
+	version = filepath.Base(trees[0])
+	modules := filepath.Join(partial, "root/usr/lib/modules")
+	if err := os.MkdirAll(modules, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Rename(trees[0], filepath.Join(modules, version)); err != nil {
+		return "", err
+	}
+	return version, os.Rename(images[0], filepath.Join(partial, "kernel"))
+}
+
+// earlyModules lists, as paths below target and in loading order, what the initramfs has to load.
+func earlyModules(target, version string) (paths []string, err error) {
+	seen := map[string]bool{}
+	for _, module := range early {
+		out, err := exec.Command("chroot", target, "modprobe", "-S", version, "--show-depends", module).Output()
+		if err != nil {
+			return nil, fmt.Errorf("modprobe --show-depends %s: %w", module, err)
+		}
+		for line := range strings.Lines(string(out)) {
+			path, ok := strings.CutPrefix(strings.TrimSpace(line), "insmod ")
+			if !ok || seen[path] {
+				continue // built in, or had
+			}
+			seen[path] = true
+			if strings.HasSuffix(path, ".xz") { // busybox cannot load it packed
+				if err := run(target, "xz", "-dk", filepath.Join(target, path)); err != nil {
+					return nil, err
+				}
+				path = strings.TrimSuffix(path, ".xz")
+			}
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// run runs a command in dir, through the proxy that apt is told to use if any.
+func run(dir, name string, args ...string) error {
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	for _, scheme := range []string{"http", "https"} {
+		if out, _ := exec.Command("apt-config", "shell", "P", "Acquire::"+scheme+"::Proxy").Output(); len(out) > 0 {
+			if proxy := strings.Trim(strings.TrimPrefix(strings.TrimSpace(string(out)), "P="), "'"); proxy != "" && proxy != "DIRECT" {
+				cmd.Env = append(cmd.Env, scheme+"_proxy="+proxy)
+			}
+		}
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, last(out, 2000))
+	}
+	return nil
+}
+
+func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
+
+// codename is the release that this machine runs; the guest runs the same.
+func codename() (string, error) {
+	b, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return "", err
+	}
+	name := regexp.MustCompile(`(?m)^VERSION_CODENAME="?([a-z]+)"?$`).FindSubmatch(b)
+	if !regexp.MustCompile(`(?m)^ID="?debian"?$`).Match(b) || name == nil {
+		return "", fmt.Errorf("the guest is built with debootstrap and apt from this machine's own release, which must be a Debian stable release")
+	}
+	return string(name[1]), nil
+}
+
+// mirror is where this machine's apt has its packages of suite from.
+func mirror(suite string) string {
+	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
+	for _, file := range append([]string{"/etc/apt/sources.list"}, files...) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for _, uri := range sources(string(b), suite) {
+			if u, err := url.Parse(uri); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+				return uri
+			}
+		}
+	}
+	return "http://deb.debian.org/debian"
+}
+
+// sources lists the URIs that an apt source file, in either of its two forms (sources.list(5)), has for suite's main.
+func sources(file, suite string) (uris []string) {
+	for line := range strings.Lines(file) {
+		if f := strings.Fields(regexp.MustCompile(`\[[^\]]*\]`).ReplaceAllString(line, "")); len(f) >= 4 && f[0] == "deb" && f[2] == suite && f[3] == "main" {
+			uris = append(uris, f[1])
+		}
+	}
+	for stanza := range strings.SplitSeq(file, "\n\n") {
+		field := map[string][]string{}
+		for line := range strings.Lines(stanza) {
+			if name, value, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(line, "#") {
+				field[name] = strings.Fields(value)
+			}
+		}
+		if slices.Contains(field["Types"], "deb") && slices.Contains(field["Suites"], suite) && slices.Contains(field["Components"], "main") {
+			uris = append(uris, field["URIs"]...)
+		}
+	}
+	return uris
+}
