@@ -1,0 +1,103 @@
+package mixer
+
+import (
+	"time"
+
+	"sandbox-audio/audiod/pcm"
+)
+
+// BufferAttr is a playback stream's buffer attributes, in bytes of its own format (pa_buffer_attr).
+type BufferAttr struct {
+	MaxLength uint32 // most bytes queued; more overflow
+	TLength   uint32 // bytes the server tries to keep queued
+	PreBuf    uint32 // bytes that must be queued before playback starts
+	MinReq    uint32 // least bytes worth asking for
+}
+
+// Whatever stands for "what the server likes" in a requested attribute.
+const Whatever = 0xFFFFFFFF
+
+const (
+	maxQueue       = 4 << 20 // bytes; PulseAudio's MAX_MEMBLOCKQ_LENGTH
+	defaultTLength = 2 * time.Second
+	defaultMinReq  = 20 * time.Millisecond
+)
+
+// LatencyMode is what a client meant by tlength.
+type LatencyMode uint8
+
+const (
+	Traditional   LatencyMode = iota // tlength is the queue alone
+	AdjustLatency                    // tlength is the whole way to the ear
+	EarlyRequests                    // the device runs at minreq, so that requests come as often
+)
+
+// fix turns what a client asked for into what it gets, as PulseAudio's fix_playback_buffer_attr does. latency is the device
+// latency that was granted; grant is asked once, with the wish.
+func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Duration) time.Duration) (_ BufferAttr, latency time.Duration) {
+	frame := uint32(spec.FrameSize())
+	if a.MaxLength > maxQueue {
+		a.MaxLength = maxQueue
+	}
+	a.MaxLength = max(frame, roundUp(a.MaxLength, frame))
+
+	if a.TLength == Whatever {
+		a.TLength = bytesUp(spec, defaultTLength)
+	}
+	a.TLength = max(frame, min(a.TLength, a.MaxLength))
+	if a.MinReq == Whatever {
+		quarter := a.TLength / 4 / frame * frame
+		a.MinReq = min(bytesUp(spec, defaultMinReq), quarter)
+	}
+	a.MinReq = max(frame, min(a.MinReq, a.MaxLength))
+	a.TLength = max(a.TLength, a.MinReq+frame)
+
+	tlength, minreq := spec.Duration(int64(a.TLength)), spec.Duration(int64(a.MinReq))
+	var wish time.Duration
+	switch mode {
+	case EarlyRequests:
+		wish = minreq
+	case AdjustLatency:
+		wish = max(0, tlength-2*minreq) / 2
+	default:
+		wish = max(0, tlength-2*minreq)
+	}
+	latency = grant(wish)
+
+	wantT, wantM := tlength, minreq
+	switch mode {
+	case EarlyRequests:
+		minreq = latency
+	case AdjustLatency:
+		if tlength >= latency {
+			tlength -= latency
+		}
+	}
+	tlength = max(tlength, latency+2*minreq)
+	if tlength != wantT {
+		a.TLength = bytesUp(spec, tlength)
+	}
+	if minreq != wantM {
+		a.MinReq = uint32(spec.Bytes(minreq))
+	}
+
+	a.TLength = min(roundUp(a.TLength, frame), a.MaxLength)
+	a.MinReq = max(frame, min(a.MinReq, a.TLength)/frame*frame)
+	if a.TLength <= a.MinReq {
+		a.TLength = min(2*a.MinReq+frame, a.MaxLength)
+	}
+	full := a.TLength + frame - min(a.MinReq, a.TLength)
+	if a.PreBuf > full { // "whatever" is the largest number there is
+		a.PreBuf = full
+	}
+	a.PreBuf = min(roundUp(a.PreBuf, frame), full)
+	return a, latency
+}
+
+func roundUp(n, frame uint32) uint32 { return (n + frame - 1) / frame * frame }
+
+// bytesUp is pa_usec_to_bytes_round_up.
+func bytesUp(spec pcm.Spec, d time.Duration) uint32 {
+	frames := (int64(d/time.Microsecond)*int64(spec.Rate) + 1e6 - 1) / 1e6
+	return uint32(min(frames*int64(spec.FrameSize()), maxQueue))
+}

@@ -1,0 +1,336 @@
+package mixer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"sandbox-audio/audiod/pcm"
+)
+
+// Listener hears what the mixer has to say of one sink input: its session. The calls come from the loop, most of them out of the audio
+// cycle, so they must neither wait nor allocate; none may call back into the mixer.
+type Listener interface {
+	// Wants asks for so many more bytes (REQUEST).
+	Wants(bytes int)
+	// Started tells that the first sound after a start or an underrun was taken (STARTED).
+	Started()
+	// Underrun tells once that the queue ran empty, and where (UNDERFLOW).
+	Underrun(readIndex int64)
+	// Drained tells that all there was has been heard, after Drain.
+	Drained()
+}
+
+// InputOptions says what a sink input is like.
+type InputOptions struct {
+	Spec    pcm.Spec
+	Map     pcm.ChannelMap
+	Attr    BufferAttr // as asked for
+	Latency LatencyMode
+	Corked  bool
+	Volume  []pcm.Volume // one for each channel, or nil for full volume
+	Muted   bool
+	NoRemap bool   // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
+	NoRemix bool   // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
+	Sync    *Input // another input to be flushed, corked, triggered and drained together with, or nil
+}
+
+// Input is one stream into a sink (a sink input). Make it with Sink.NewInput.
+type Input struct {
+	sink     *Sink
+	listener Listener
+	opts     InputOptions
+	queue    *queue
+	latency  time.Duration // of the device, as granted
+	group    []*Input      // those synchronised with it, itself among them
+
+	matrix    *pcm.Matrix              // nil where channels go straight through
+	resampler *pcm.Resampler           // nil at the device's rate
+	gain      [pcm.MaxChannels]float32 // in force, for each channel of the stream
+	target    [pcm.MaxChannels]float32 // where gain is going
+	ramping   bool
+
+	corked   bool
+	running  bool // among the sink's running inputs
+	sounding bool // took sound in its last cycle
+	starved  bool // ran empty and said so, or has nothing to say because it never played
+	draining bool
+	tail     int   // frames until the resampler has given out what it holds
+	from, to int64 // of the sink's rendered frames, the span this input last sounded without a break in
+
+	underrunFor, playingFor uint64 // bytes since sound stopped, started (PulseAudio's names)
+	underruns               uint64
+	peak                    meter
+}
+
+// NewInput adds a sink input. It returns an error for a spec or map that cannot be played; attributes and volumes are bent to what is possible.
+func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
+	if err := opts.Spec.Check(); err != nil {
+		return nil, err
+	}
+	if err := opts.Map.Check(opts.Spec.Channels); err != nil {
+		return nil, err
+	}
+	if opts.Volume != nil && len(opts.Volume) != int(opts.Spec.Channels) {
+		return nil, fmt.Errorf("%d volumes for %d channels", len(opts.Volume), opts.Spec.Channels)
+	}
+	in := &Input{sink: s, listener: listener, opts: opts, corked: opts.Corked, starved: true}
+	in.group = []*Input{in}
+	var start int64
+	if opts.Sync != nil {
+		in.join(opts.Sync)
+		start = opts.Sync.queue.read
+	}
+	var attr BufferAttr
+	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, s.grant)
+	in.queue = newQueue(attr, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start)
+	in.opts.Volume = slices.Repeat([]pcm.Volume{pcm.VolumeNorm}, int(opts.Spec.Channels))
+	if opts.Volume != nil {
+		copy(in.opts.Volume, opts.Volume)
+	}
+	in.aim()
+	in.gain = in.target
+	in.ramping = false
+	in.connect()
+	s.inputs = append(s.inputs, in)
+	return in, nil
+}
+
+func (in *Input) join(other *Input) {
+	group := append(slices.Clip(other.group), in)
+	for _, member := range group {
+		member.group = group
+	}
+}
+
+// connect makes what lies between this input's frames and the device's, and the room a cycle needs for it.
+func (in *Input) connect() {
+	s, spec := in.sink, in.opts.Spec
+	in.matrix, in.resampler = nil, nil
+	if m := in.matching(s.conf.Channels); !m.Identity() {
+		in.matrix = m
+	}
+	need := quantum
+	if int(spec.Rate) != s.conf.Rate {
+		in.resampler = pcm.NewResampler(min(int(spec.Channels), len(s.conf.Channels)), int(spec.Rate), s.conf.Rate)
+		need = in.resampler.Need(quantum) + 1
+	}
+	size := max(need, quantum) * max(int(spec.Channels), len(s.conf.Channels))
+	for i := range s.scratch {
+		if len(s.scratch[i]) < size {
+			s.scratch[i] = make([]float32, size)
+		}
+	}
+}
+
+func (in *Input) matching(to pcm.ChannelMap) *pcm.Matrix {
+	switch {
+	case in.opts.NoRemap:
+		return pcm.MatchIndex(in.opts.Map, to)
+	case in.opts.NoRemix:
+		return pcm.MatchName(in.opts.Map, to)
+	}
+	return pcm.NewMatrix(in.opts.Map, to)
+}
+
+// Close takes the input out. What the device has of it is still heard; the listener is not called again.
+func (in *Input) Close() {
+	in.halt()
+	s := in.sink
+	s.inputs = slices.DeleteFunc(s.inputs, func(other *Input) bool { return other == in })
+	group := slices.DeleteFunc(slices.Clone(in.group), func(other *Input) bool { return other == in })
+	for _, member := range group {
+		member.group = group
+	}
+}
+
+// Spec and Map are the client's own format and channel map.
+func (in *Input) Spec() pcm.Spec      { return in.opts.Spec }
+func (in *Input) Map() pcm.ChannelMap { return in.opts.Map }
+
+// Attr is the buffer attributes in force, and the device latency that belongs to them.
+func (in *Input) Attr() (BufferAttr, time.Duration) { return in.queue.attr, in.latency }
+
+// SetAttr asks for other buffer attributes; Attr then tells what was granted.
+func (in *Input) SetAttr(attr BufferAttr, mode LatencyMode) {
+	fixed, latency := attr.fix(in.opts.Spec, mode, in.sink.grant)
+	in.latency = latency
+	in.queue.setAttr(fixed)
+	in.sink.retarget()
+	in.changed()
+}
+
+// Start lets a new input play, if it need not wait for anything. The listener is not called before.
+func (in *Input) Start() { in.changed() }
+
+// Missing is the number of bytes the client should send now, counted as asked for. A new input's first answer goes into the reply to its
+// creation; later ones come by Listener.Wants.
+func (in *Input) Missing() int { return in.queue.popMissing() }
+
+// Write queues p at the write index. It reports false when some of it found no room and was dropped (OVERFLOW).
+func (in *Input) Write(p []byte) bool {
+	fits := in.queue.push(p)
+	if !in.running {
+		in.changed()
+	}
+	return fits
+}
+
+// SeekWrite moves the write index (pa_seek_mode_t).
+func (in *Input) SeekWrite(offset int64, mode int) {
+	in.queue.seek(offset, mode)
+	in.changed()
+}
+
+// changed looks at what a change of queue or state means: bytes to ask for, or something to play.
+func (in *Input) changed() {
+	if !in.running && !in.corked && in.queue.readable() {
+		in.running = true
+		in.sink.run(in)
+	}
+	if n := in.queue.popMissing(); n > 0 {
+		in.listener.Wants(n)
+	}
+}
+
+func (in *Input) halt() {
+	if in.running {
+		in.running, in.sounding = false, false
+		in.sink.halt(in)
+	}
+}
+
+// Cork holds the stream back, or lets it go. A corked stream keeps its place to the frame, and is filled while it waits.
+func (in *Input) Cork(corked bool) {
+	for _, member := range in.group {
+		if member.corked == corked {
+			continue
+		}
+		member.corked = corked
+		member.queue.forcePrebuf()
+		if corked {
+			member.halt()
+			member.starved = true // silence that was asked for is no underrun
+		}
+		member.changed()
+	}
+}
+
+// Corked tells whether the stream is held back.
+func (in *Input) Corked() bool { return in.corked }
+
+// Flush drops what is queued.
+func (in *Input) Flush() {
+	for _, member := range in.group {
+		member.queue.flush()
+		member.changed()
+	}
+}
+
+// Prebuf makes the stream wait for prebuf bytes again before it goes on.
+func (in *Input) Prebuf() {
+	for _, member := range in.group {
+		member.queue.forcePrebuf()
+		member.changed()
+	}
+}
+
+// Trigger ends the waiting for prebuf bytes.
+func (in *Input) Trigger() {
+	for _, member := range in.group {
+		member.queue.inPrebuf = false
+		member.changed()
+	}
+}
+
+// Drain asks to be told by Listener.Drained when all that is queued has been heard. It reports true, and does not call the listener,
+// when that is so already.
+func (in *Input) Drain() (done bool) {
+	in.Trigger()
+	if in.empty() && in.to <= in.sink.rendered-int64(in.sink.unheard()) {
+		return true
+	}
+	in.draining = true
+	return false
+}
+
+func (in *Input) empty() bool { return in.queue.length() < int64(in.queue.base) && in.tail == 0 }
+
+// heard is called at each wake-up with the sink's frames that have reached the ear.
+func (in *Input) heard(upTo int64) {
+	if in.draining && in.empty() && !in.corked && in.to <= upTo {
+		in.draining = false
+		in.listener.Drained()
+	}
+}
+
+// Timing is a moment of a stream, for the client's clock.
+type Timing struct {
+	Latency     time.Duration // until the byte at ReadIndex is heard: resampler and device
+	Playing     bool
+	WriteIndex  int64  // bytes
+	ReadIndex   int64  // bytes
+	UnderrunFor uint64 // bytes since sound stopped; all ones when it never began
+	PlayingFor  uint64 // bytes since sound started
+}
+
+// Timing is the stream's state now. Its latency counts only frames of this stream: never more than it has given.
+func (in *Input) Timing() Timing {
+	s := in.sink
+	heard := s.rendered - int64(s.unheard())
+	latency := s.duration(int(max(0, in.to-max(heard, in.from))))
+	if in.resampler != nil && in.sounding {
+		latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
+	}
+	t := Timing{Latency: latency, Playing: in.sounding, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor, UnderrunFor: in.underrunFor}
+	if in.playingFor == 0 && in.to == 0 {
+		t.UnderrunFor = ^uint64(0)
+	}
+	return t
+}
+
+// InputState is what a person would want to know of a sink input.
+type InputState struct {
+	Timing    Timing
+	Queued    time.Duration // in the stream's queue
+	Underruns uint64
+	Peak      float32 // as heard, of late, full scale 1
+}
+
+// State is what the input is and does now.
+func (in *Input) State() InputState {
+	return InputState{Timing: in.Timing(), Queued: in.opts.Spec.Duration(in.queue.length()), Underruns: in.underruns, Peak: in.peak.read(in.sink.clock.Now())}
+}
+
+// Volume is the volume of each channel, and whether the stream is muted.
+func (in *Input) Volume() ([]pcm.Volume, bool) { return in.opts.Volume, in.opts.Muted }
+
+// SetVolume sets each channel's volume; one value stands for all. Nothing is played louder than it was sent.
+func (in *Input) SetVolume(v []pcm.Volume) error {
+	if len(v) != 1 && len(v) != len(in.opts.Volume) {
+		return fmt.Errorf("%d volumes for %d channels", len(v), len(in.opts.Volume))
+	}
+	for i := range in.opts.Volume {
+		in.opts.Volume[i] = v[min(i, len(v)-1)]
+	}
+	in.aim()
+	return nil
+}
+
+// SetMuted silences the stream, or lets it be heard.
+func (in *Input) SetMuted(muted bool) {
+	in.opts.Muted = muted
+	in.aim()
+}
+
+// aim works out the gains that volume and mute amount to.
+func (in *Input) aim() {
+	for i, v := range in.opts.Volume {
+		in.opts.Volume[i] = min(v, pcm.VolumeNorm)
+		in.target[i] = in.opts.Volume[i].Linear()
+		if in.opts.Muted {
+			in.target[i] = 0
+		}
+	}
+	in.ramping = true
+}

@@ -1,0 +1,672 @@
+package mixer
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/pcm"
+)
+
+// player is a client that answers every request at once with a ramp of s16 samples, so that each frame heard tells its own number.
+type player struct {
+	t        *testing.T
+	in       *Input
+	wanted   int // bytes asked for and not yet sent
+	next     int // number of the next frame sent
+	lazy     bool
+	frames   int // to send in all; 0: no end
+	started  int
+	drained  int
+	underrun []int64
+}
+
+func (p *player) Wants(n int)       { p.wanted += n }
+func (p *player) Started()          { p.started++ }
+func (p *player) Underrun(at int64) { p.underrun = append(p.underrun, at) }
+func (p *player) Drained()          { p.drained++ }
+
+// value is the sample of frame n: never 0, so that silence is told from sound, and repeating only after a good half second.
+func value(n int) int16 { return int16(n%30000 + 1) }
+
+// feed sends what was asked for.
+func (p *player) feed() {
+	frame := p.in.Spec().FrameSize()
+	for p.wanted >= frame && (p.frames == 0 || p.next < p.frames) {
+		n := p.wanted / frame
+		if p.frames > 0 {
+			n = min(n, p.frames-p.next)
+		}
+		b := make([]byte, 0, n*frame)
+		for range n {
+			for range p.in.Spec().Channels {
+				b = binary.LittleEndian.AppendUint16(b, uint16(value(p.next)))
+			}
+			p.next++
+		}
+		p.wanted -= len(b)
+		if !p.in.Write(b) {
+			p.t.Error("a client that sends only what it was asked for overflowed")
+		}
+	}
+}
+
+type bench struct {
+	t     *testing.T
+	clock *loop.Hand
+	card  *devicetest.Card
+	sink  *Sink
+	all   []*player
+	heard []float32 // left channel
+}
+
+func newBench(t *testing.T, c device.Config) *bench {
+	clock := new(loop.Hand)
+	clock.Advance(time.Second)
+	card := devicetest.New(clock, c)
+	return &bench{t: t, clock: clock, card: card, sink: NewSink(clock, card, t.Logf)}
+}
+
+func stereo16(rate uint32) pcm.Spec { return pcm.Spec{Format: pcm.S16LE, Channels: 2, Rate: rate} }
+
+var whatever = BufferAttr{Whatever, Whatever, Whatever, Whatever}
+
+func (b *bench) player(opts InputOptions) *player {
+	b.t.Helper()
+	if opts.Map == nil {
+		opts.Map = pcm.DefaultMap(int(opts.Spec.Channels))
+	}
+	p := &player{t: b.t}
+	in, err := b.sink.NewInput(opts, p)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p.in, p.wanted = in, in.Missing()
+	in.Start()
+	b.all = append(b.all, p)
+	return p
+}
+
+// run lets d pass in steps of a millisecond, in each of which every client that is not lazy answers.
+func (b *bench) run(d time.Duration) {
+	for range d / time.Millisecond {
+		for _, p := range b.all {
+			if !p.lazy {
+				p.feed()
+			}
+		}
+		b.clock.Advance(time.Millisecond)
+		h := b.card.Heard()
+		for i := 0; i < len(h); i += 2 {
+			b.heard = append(b.heard, h[i])
+		}
+	}
+}
+
+// sound is what was heard without the silence before and after.
+func sound(h []float32) []float32 {
+	i, j := 0, len(h)
+	for i < j && h[i] == 0 {
+		i++
+	}
+	for j > i && h[j-1] == 0 {
+		j--
+	}
+	return h[i:j]
+}
+
+// heardFrames is what was heard without any silence.
+func heardFrames(b *bench) (h []float32) {
+	for _, s := range b.heard {
+		if s != 0 {
+			h = append(h, s)
+		}
+	}
+	return h
+}
+
+// wantFrames checks that h is exactly the frames from first on, none lost, none repeated, none changed.
+func wantFrames(t *testing.T, h []float32, first, n int) {
+	t.Helper()
+	if len(h) != n {
+		t.Errorf("%d frames were heard, %d were to be", len(h), n)
+	}
+	for i, s := range h {
+		if want := float32(value(first+i)) / 32768; s != want {
+			t.Fatalf("frame %d of %d: %v was heard, %v sent (frame %v)", i, len(h), s*32768, want*32768, first+i)
+		}
+	}
+}
+
+func TestEveryFrameOnce(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	p.frames = 48000 * 3
+	b.run(2900 * time.Millisecond)
+	if done := p.in.Drain(); done {
+		t.Error("drained with sound in the queue")
+	}
+	b.run(time.Second)
+	wantFrames(t, sound(b.heard), 0, p.frames)
+	if p.started != 1 || p.drained != 1 || len(p.underrun) != 0 {
+		t.Errorf("started %d, drained %d times, underruns %v; want 1, 1, none", p.started, p.drained, p.underrun)
+	}
+	if x := b.card.Stats().Xruns; x != 0 {
+		t.Errorf("%d xruns", x)
+	}
+	if b.card.IsOpen() || b.clock.Timers() != 0 {
+		t.Errorf("with nothing to play the card is open: %v, and %d timers are set", b.card.IsOpen(), b.clock.Timers())
+	}
+}
+
+func TestTenMinutesWithoutXrun(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}, Latency: AdjustLatency})
+	next := 0
+	for minute := range 10 {
+		b.heard = b.heard[:0]
+		b.run(time.Minute)
+		h := b.heard
+		if minute == 0 {
+			h = h[len(h)-len(sound(h)):]
+		}
+		wantFrames(t, h, next, len(h))
+		next += len(h)
+	}
+	if x := b.card.Stats().Xruns; x != 0 || len(p.underrun) != 0 {
+		t.Errorf("%d xruns, underruns %v", x, p.underrun)
+	}
+	if next < 48000*599 {
+		t.Errorf("only %d frames in ten minutes", next)
+	}
+}
+
+func TestCorkKeepsItsPlace(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true})
+	p.frames = 48000
+	b.run(300 * time.Millisecond)
+	if b.card.IsOpen() || len(b.heard) != 0 {
+		t.Fatal("a corked stream opened the card")
+	}
+	if p.next == 0 {
+		t.Fatal("a corked stream was not asked for data")
+	}
+	for range 4 {
+		p.in.Cork(false)
+		b.run(150 * time.Millisecond)
+		p.in.Cork(true)
+		if tm := p.in.Timing(); tm.Playing {
+			t.Error("a corked stream says it plays")
+		}
+		at := p.in.Timing().ReadIndex
+		b.run(100 * time.Millisecond)
+		if now := p.in.Timing().ReadIndex; now != at {
+			t.Errorf("the read index of a corked stream moved from %d to %d", at, now)
+		}
+	}
+	p.in.Cork(false)
+	p.in.Drain()
+	b.run(2 * time.Second)
+	wantFrames(t, heardFrames(b), 0, p.frames)
+	if len(p.underrun) != 0 {
+		t.Errorf("cork was taken for an underrun: %v", p.underrun)
+	}
+}
+
+func TestFlushInEitherOrderAsksAnew(t *testing.T) {
+	for _, corkFirst := range []bool{true, false} {
+		b := newBench(t, device.Config{})
+		p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}})
+		b.run(500 * time.Millisecond)
+		p.lazy = true
+		attr, _ := p.in.Attr()
+		if corkFirst {
+			p.in.Cork(true)
+			p.in.Flush()
+		} else {
+			p.in.Flush()
+			p.in.Cork(true)
+		}
+		if p.wanted != int(attr.TLength) {
+			t.Errorf("cork first %v: %d bytes were asked for after a flush, tlength is %d", corkFirst, p.wanted, attr.TLength)
+		}
+		tm := p.in.Timing()
+		if tm.ReadIndex != tm.WriteIndex {
+			t.Errorf("after a flush %d bytes are queued", tm.WriteIndex-tm.ReadIndex)
+		}
+		p.lazy = false
+		p.in.Cork(false)
+		b.heard = b.heard[:0]
+		b.run(500 * time.Millisecond)
+		if len(sound(b.heard)) < 48000/4 {
+			t.Error("no sound after flush and uncork")
+		}
+	}
+}
+
+func TestUnderrunIsToldOnce(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}})
+	p.frames = 9600
+	b.run(time.Second)
+	if len(p.underrun) != 1 || p.underrun[0] != 9600*4 {
+		t.Fatalf("underruns at %v, want one at %d", p.underrun, 9600*4)
+	}
+	if b.card.IsOpen() {
+		t.Error("a stream that waits for data holds the card")
+	}
+	p.frames = 0
+	b.run(time.Second)
+	if p.started != 2 || len(p.underrun) != 1 {
+		t.Errorf("started %d times, underruns %v; want 2 and one", p.started, p.underrun)
+	}
+	wantFrames(t, heardFrames(b), 0, len(heardFrames(b)))
+}
+
+func TestTimePassesWithoutPrebuf(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, 0, Whatever}})
+	p.frames = 4800
+	b.run(time.Second)
+	tm := p.in.Timing()
+	if tm.ReadIndex < 4*40000 {
+		t.Errorf("the read index stands at %d after a second with prebuf 0", tm.ReadIndex)
+	}
+	if len(p.underrun) != 1 {
+		t.Errorf("underruns %v, want one", p.underrun)
+	}
+	p.wanted = 0
+	p.in.SeekWrite(0, SeekRelativeOnRead)
+	p.wanted, p.frames, p.next = 4800*4, 9600, 4800
+	b.heard = b.heard[:0]
+	b.run(300 * time.Millisecond)
+	wantFrames(t, sound(b.heard), 4800, 4800)
+}
+
+func TestSeekRewritesAndLeavesHoles(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 48000 * 4, Whatever, Whatever}, Corked: true})
+	p.lazy, p.wanted = true, 4800*4
+	p.feed()                         // frames 0 to 4799
+	p.in.SeekWrite(-2400*4, SeekRelative) // the later half again,
+	p.next, p.wanted = 20000, 2400*4 // with other sound
+	p.feed()
+	p.in.SeekWrite(1000*4, SeekRelative) // a hole
+	p.next, p.wanted = 10000, 2400*4
+	p.feed()
+	p.in.Cork(false)
+	p.in.Drain()
+	b.run(time.Second)
+	h := sound(b.heard)
+	if len(h) != 2400+2400+1000+2400 {
+		t.Fatalf("%d frames", len(h))
+	}
+	wantFrames(t, h[:2400], 0, 2400)
+	wantFrames(t, h[2400:4800], 20000, 2400)
+	if hole := sound(h[4800:5800]); len(hole) != 0 {
+		t.Errorf("sound in the hole: %d frames", len(hole))
+	}
+	wantFrames(t, h[5800:], 10000, 2400)
+}
+
+func TestHostileSeeks(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{1 << 20, 19200, Whatever, Whatever}})
+	for _, mode := range []int{SeekRelative, SeekAbsolute, SeekRelativeOnRead, SeekRelativeEnd, 77} {
+		for _, offset := range []int64{math.MaxInt64, math.MinInt64, 1 << 40, -1 << 40, 3, -1, 1 << 20, 1<<20 + 1} {
+			for range 3 {
+				p.in.SeekWrite(offset, mode)
+				p.in.Write(make([]byte, 1000))
+				b.clock.Advance(5 * time.Millisecond)
+			}
+			if q := p.in.queue; len(q.ring) > 1<<20+4 {
+				t.Fatalf("seek %d mode %d made the ring %d bytes long", offset, mode, len(q.ring))
+			}
+		}
+	}
+	p.in.Flush()
+	p.wanted, p.next = 0, 0
+	p.in.changed()
+	p.wanted = 19200
+	b.heard = nil
+	b.run(300 * time.Millisecond)
+	if len(sound(b.heard)) < 4800 {
+		t.Error("no sound after the seeks")
+	}
+}
+
+func TestOverflowDropsAndKeepsTime(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{8000, 8000, Whatever, Whatever}, Corked: true})
+	if !p.in.Write(make([]byte, 8000)) {
+		t.Error("maxlength bytes did not fit")
+	}
+	if p.in.Write(make([]byte, 4)) {
+		t.Error("more than maxlength fitted")
+	}
+	if w := p.in.Timing().WriteIndex; w != 8004 {
+		t.Errorf("write index %d, want 8004", w)
+	}
+}
+
+// tone plays a sine for as long as it is asked to.
+type tone struct {
+	player
+	freq, amp float64
+}
+
+func (p *tone) feed() {
+	spec := p.in.Spec()
+	n := p.wanted / spec.FrameSize()
+	f := make([]float32, 0, n*int(spec.Channels))
+	for range n {
+		s := float32(p.amp * math.Sin(2*math.Pi*p.freq*float64(p.next)/float64(spec.Rate)))
+		for range spec.Channels {
+			f = append(f, s)
+		}
+		p.next++
+	}
+	b := make([]byte, n*spec.FrameSize())
+	pcm.Encode(b, f, spec.Format)
+	p.wanted -= len(b)
+	p.in.Write(b)
+}
+
+// level is the amplitude and phase error-free residual of the best-fitting sine of freq in h, both in dB.
+func level(h []float32, freq, rate float64) (amp, residual float64) {
+	var ss, cc, sc, xs, xc, xx float64
+	for i, x := range h {
+		s, c := math.Sincos(2 * math.Pi * freq * float64(i) / rate)
+		ss, cc, sc = ss+s*s, cc+c*c, sc+s*c
+		xs, xc, xx = xs+float64(x)*s, xc+float64(x)*c, xx+float64(x)*float64(x)
+	}
+	det := ss*cc - sc*sc
+	a, b := (xs*cc-xc*sc)/det, (xc*ss-xs*sc)/det
+	rest := xx - a*xs - b*xc
+	power := (a*a + b*b) / 2 * float64(len(h))
+	return 20 * math.Log10(math.Hypot(a, b)), 10 * math.Log10(math.Max(rest, 1e-30)/power)
+}
+
+func TestTwoStreamsOfDifferentRatesAddUp(t *testing.T) {
+	b := newBench(t, device.Config{})
+	tones := []*tone{{freq: 440, amp: 0.3}, {freq: 1000, amp: 0.2}}
+	for i, rate := range []uint32{44100, 96000} {
+		p := tones[i]
+		p.t = t
+		in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: rate}, Map: pcm.StereoMap, Attr: whatever}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.in, p.wanted = in, in.Missing()
+		in.Start()
+	}
+	for range 1500 {
+		for _, p := range tones {
+			p.feed()
+		}
+		b.run(time.Millisecond)
+	}
+	h := b.heard[len(b.heard)-24000:]
+	for _, p := range tones {
+		amp, _ := level(h, p.freq, 48000)
+		if want := 20 * math.Log10(p.amp); math.Abs(amp-want) > 0.05 {
+			t.Errorf("%v Hz at %.2f dB, want %.2f", p.freq, amp, want)
+		}
+	}
+	// What is left after both tones are taken away is the resampler's and nothing else.
+	rest := append([]float32(nil), h...)
+	for _, p := range tones {
+		subtract(rest, p.freq, 48000)
+	}
+	if e := energy(rest) - energy(h); e > -100 {
+		t.Errorf("residual %.1f dB", e)
+	}
+}
+
+func subtract(h []float32, freq, rate float64) {
+	var xs, xc float64
+	for i, x := range h {
+		s, c := math.Sincos(2 * math.Pi * freq * float64(i) / rate)
+		xs, xc = xs+float64(x)*s, xc+float64(x)*c
+	}
+	n := float64(len(h)) / 2
+	for i := range h {
+		s, c := math.Sincos(2 * math.Pi * freq * float64(i) / rate)
+		h[i] -= float32((xs*s + xc*c) / n)
+	}
+}
+
+func energy(h []float32) (db float64) {
+	sum := 0.0
+	for _, x := range h {
+		sum += float64(x) * float64(x)
+	}
+	return 10 * math.Log10(sum/float64(len(h))+1e-30)
+}
+
+func TestVolumeMuteAndNoClick(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := &tone{freq: 100, amp: 0.9}
+	p.t = t
+	in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Attr: whatever}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.wanted = in, in.Missing()
+	in.Start()
+	run := func(d time.Duration) {
+		for range d / time.Millisecond {
+			p.feed()
+			b.run(time.Millisecond)
+		}
+	}
+	run(300 * time.Millisecond)
+	steps := []struct {
+		volume pcm.Volume
+		mute   bool
+		want   float64 // amplitude
+	}{{0x8000, false, 0.9 / 8}, {0x10000, false, 0.9}, {0x7FFFFFFE, false, 0.9}, {0x10000, true, 0}, {0x4000, false, 0.9 / 64}}
+	for _, s := range steps {
+		if err := in.SetVolume([]pcm.Volume{s.volume}); err != nil {
+			t.Fatal(err)
+		}
+		in.SetMuted(s.mute)
+		before := len(b.heard)
+		run(300 * time.Millisecond)
+		h := b.heard[len(b.heard)-4800:]
+		if s.want == 0 {
+			if len(sound(h)) != 0 {
+				t.Error("a muted stream is heard")
+			}
+		} else if amp, _ := level(h, 100, 48000); math.Abs(amp-20*math.Log10(s.want)) > 0.01 {
+			t.Errorf("volume %#x: %.2f dB, want %.2f", uint32(s.volume), amp, 20*math.Log10(s.want))
+		}
+		steepest := 0.9*2*math.Pi*100/48000 + 0.9/480*1.05 // the tone's own slope and a ramp of 10 ms
+		for i := max(before, 1); i < len(b.heard); i++ {
+			if d := math.Abs(float64(b.heard[i] - b.heard[i-1])); d > steepest {
+				t.Fatalf("volume %#x mute %v: a step of %.4f where %.4f is the steepest", uint32(s.volume), s.mute, d, steepest)
+			}
+		}
+	}
+}
+
+func TestNothingAboveFullScaleAndNoPoison(t *testing.T) {
+	b := newBench(t, device.Config{})
+	for _, x := range []float32{float32(math.NaN()), float32(math.Inf(1)), 3e38, 0.9, 0.9} {
+		p := &player{t: t}
+		in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Attr: whatever}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Missing()
+		raw := make([]byte, 8*48000)
+		for i := 0; i < len(raw); i += 4 {
+			binary.LittleEndian.PutUint32(raw[i:], math.Float32bits(x))
+		}
+		in.Write(raw)
+		in.Drain()
+	}
+	b.run(1500 * time.Millisecond)
+	h := sound(b.heard)
+	if len(h) < 40000 {
+		t.Fatal("nothing was heard")
+	}
+	for i, s := range h {
+		if s != s || s > 1 || s < -1 {
+			t.Fatalf("frame %d: %v", i, s)
+		}
+	}
+}
+
+func TestDeviceLostAndRefused(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(300 * time.Millisecond)
+	b.card.Unplug()
+	before := p.in.Timing().ReadIndex
+	b.run(time.Second)
+	if st := b.sink.State(); st.Trouble == "" || st.Device != "null" {
+		t.Errorf("after the card left: %+v", st)
+	}
+	if took := p.in.Timing().ReadIndex - before; took < 4*45000 || took > 4*55000 {
+		t.Errorf("in a second of silence %d bytes passed, want about %d", took, 4*48000)
+	}
+	p.in.Cork(true)
+	b.run(time.Second)
+	b.card.Plug()
+	b.card.Refuse(errors.New("held by mpv"))
+	p.in.Cork(false)
+	b.run(100 * time.Millisecond)
+	if st := b.sink.State(); st.Trouble != "held by mpv" {
+		t.Errorf("trouble %q", st.Trouble)
+	}
+	p.in.Cork(true)
+	b.run(time.Second)
+	b.card.Refuse(nil)
+	b.heard = nil
+	p.in.Cork(false)
+	b.run(300 * time.Millisecond)
+	if st := b.sink.State(); st.Trouble != "" || len(sound(b.heard)) == 0 {
+		t.Errorf("the card is back, but: %+v, %d frames heard", st, len(sound(b.heard)))
+	}
+}
+
+func TestXrunIsSurvived(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(300 * time.Millisecond)
+	b.card.Xrun()
+	b.run(300 * time.Millisecond)
+	if n := b.sink.State().Xruns; n != 1 {
+		t.Errorf("%d xruns counted, want 1", n)
+	}
+	before := p.in.Timing().ReadIndex
+	b.run(300 * time.Millisecond)
+	if p.in.Timing().ReadIndex == before {
+		t.Error("the stream stands still after an xrun")
+	}
+}
+
+// The client's clock: what libpulse computes from our timing must be the true position of the card, to the frame, while the stream plays,
+// and never more than what was sent.
+func TestTimingTellsTheTruePosition(t *testing.T) {
+	b := newBench(t, device.Config{})
+	other := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever}) // the card is running when ours comes
+	b.run(505 * time.Millisecond)
+	_ = other
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}, Latency: AdjustLatency})
+	last := int64(0)
+	for range 500 {
+		b.run(time.Millisecond)
+		tm := p.in.Timing()
+		latency := int64(tm.Latency) * 48000 / int64(time.Second)
+		position := tm.ReadIndex/4 - latency
+		if position < 0 || position > int64(p.next) {
+			t.Fatalf("position %d of %d sent", position, p.next)
+		}
+		if position < last {
+			t.Fatalf("the clock ran back from %d to %d", last, position)
+		}
+		last = position
+		if tm.Playing {
+			truth := max(0, b.card.Position()-p.in.from) // Opened once, so frames rendered and frames written count alike
+			if d := position - truth; d < -1 || d > 1 {
+				t.Fatalf("position %d, truth %d", position, truth)
+			}
+		}
+	}
+	if last < 48000*2/5 {
+		t.Errorf("position %d after half a second", last)
+	}
+}
+
+func TestCycleAllocatesNothing(t *testing.T) {
+	b := newBench(t, device.Config{})
+	data := make([]byte, 64<<10)
+	for _, spec := range []pcm.Spec{stereo16(48000), stereo16(44100), {Format: pcm.Float32LE, Channels: 6, Rate: 96000}, {Format: pcm.U8, Channels: 1, Rate: 8000}, {Format: pcm.S24In32BE, Channels: 8, Rate: 44100}} {
+		p := b.player(InputOptions{Spec: spec, Attr: BufferAttr{Whatever, uint32(spec.Bytes(200 * time.Millisecond)), Whatever, Whatever}, Latency: AdjustLatency})
+		p.lazy = true
+	}
+	step := func() {
+		for _, p := range b.all {
+			n := min(p.wanted, len(data))
+			p.in.Write(data[:n])
+			p.wanted -= n
+		}
+		b.clock.Advance(5 * time.Millisecond)
+		b.card.Heard()
+	}
+	for range 400 {
+		step()
+	}
+	if n := testing.AllocsPerRun(400, step); n != 0 {
+		t.Errorf("%v allocations in 5 ms of mixing five streams", n)
+	}
+	for _, p := range b.all {
+		if p.started != 1 || len(p.underrun) != 0 {
+			t.Errorf("%v: started %d, underruns %v", p.in.Spec(), p.started, p.underrun)
+		}
+	}
+}
+
+func TestIdleCardLingersAndCloses(t *testing.T) {
+	b := newBench(t, device.Config{Linger: 2 * time.Second})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(300 * time.Millisecond)
+	p.in.Close()
+	b.all = nil
+	b.run(time.Second)
+	if !b.card.IsOpen() {
+		t.Error("the card was closed before its linger")
+	}
+	b.run(1500 * time.Millisecond)
+	if b.card.IsOpen() || b.clock.Timers() != 0 {
+		t.Errorf("open %v, %d timers after the linger", b.card.IsOpen(), b.clock.Timers())
+	}
+	if x := b.card.Stats().Xruns; x != 0 {
+		t.Errorf("%d xruns while lingering", x)
+	}
+}
+
+func TestSyncGroupActsTogether(t *testing.T) {
+	b := newBench(t, device.Config{})
+	first := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true})
+	second := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true, Sync: first.in})
+	b.run(50 * time.Millisecond)
+	second.in.Cork(false)
+	if first.in.Corked() {
+		t.Error("the other of the group is still corked")
+	}
+	b.run(200 * time.Millisecond)
+	if a, c := first.in.Timing().ReadIndex, second.in.Timing().ReadIndex; a != c || a == 0 {
+		t.Errorf("read indexes %d and %d", a, c)
+	}
+	first.in.Close()
+	second.in.Flush()
+}

@@ -1,0 +1,174 @@
+package mixer
+
+// queue holds a sink input's bytes between the socket and the mixer: a ring in the client's own format, with PulseAudio's
+// indexes and accounting (pulsecore/memblockq.c).
+//
+//	read ──────────► write ► … end
+//	 next to play    next     one past the last byte written; seeking back puts write before it, seeking ahead leaves a hole
+//
+// The ring is as large as tlength asks and grows towards maxlength only for a client that writes ahead of what it was asked for.
+type queue struct {
+	ring    []byte
+	base    int  // bytes of one frame
+	silence byte // fills holes
+
+	read, write, end int64 // bytes since the stream began
+
+	attr     BufferAttr
+	missing  int64 // bytes to ask the client for; tlength = missing + asked for + queued
+	inPrebuf bool  // waits for prebuf bytes before it plays (on)
+}
+
+func newQueue(attr BufferAttr, base int, silence byte, start int64) *queue {
+	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), inPrebuf: attr.PreBuf > 0}
+	size := min(int(attr.TLength)+int(attr.MinReq), int(attr.MaxLength))
+	q.ring = make([]byte, (size+base-1)/base*base)
+	return q
+}
+
+// length is what counts as queued; the bytes between a write index that went back and end are not.
+func (q *queue) length() int64 { return max(0, q.write-q.read) }
+
+// readable reports whether the stream can play now: false while it prebuffers or, unless prebuf is 0, has run empty.
+func (q *queue) readable() bool {
+	if q.inPrebuf {
+		return q.length() >= int64(q.attr.PreBuf)
+	}
+	return q.attr.PreBuf == 0 || q.length() >= int64(q.base)
+}
+
+// popMissing is the number of bytes to ask the client for now, 0 when it is not worth a message yet. They count as asked for.
+func (q *queue) popMissing() int {
+	if q.missing <= 0 || q.missing < int64(q.attr.MinReq) && !q.prebuffering() {
+		return 0
+	}
+	n := int(q.missing)
+	q.missing = 0
+	return n
+}
+
+func (q *queue) prebuffering() bool { return q.inPrebuf && q.length() < int64(q.attr.PreBuf) }
+
+// push writes p at the write index and reports whether all of it found room. What does not is dropped, and the index advances
+// over it, so that what follows keeps its place in time.
+func (q *queue) push(p []byte) (fits bool) {
+	at := q.write
+	q.write += int64(len(p))
+	if late := q.read - at; late > 0 { // its time has passed
+		if late >= int64(len(p)) {
+			return true
+		}
+		p, at = p[late:], q.read
+	}
+	q.end = max(q.end, q.read)
+	room := q.read + int64(q.attr.MaxLength) - at
+	if room <= 0 {
+		return false
+	}
+	fits = int64(len(p)) <= room
+	if !fits {
+		p = p[:room]
+	}
+	q.reserve(int(at - q.read + int64(len(p))))
+	if at > q.end {
+		q.fill(q.end, int(at-q.end))
+	}
+	i := int(at % int64(len(q.ring)))
+	n := copy(q.ring[i:], p)
+	copy(q.ring, p[n:])
+	q.end = max(q.end, at+int64(len(p)))
+	return fits
+}
+
+// fill writes n bytes of silence from index at on.
+func (q *queue) fill(at int64, n int) {
+	i := int(at % int64(len(q.ring)))
+	for n > 0 {
+		part := q.ring[i:min(len(q.ring), i+n)]
+		for j := range part {
+			part[j] = q.silence
+		}
+		n, i = n-len(part), 0
+	}
+}
+
+// reserve grows the ring to hold n bytes after the read index; n is at most maxlength and a frame.
+func (q *queue) reserve(n int) {
+	if n <= len(q.ring) {
+		return
+	}
+	size := min(max(n, 2*len(q.ring)), max(n, int(q.attr.MaxLength)))
+	size = (size + q.base - 1) / q.base * q.base
+	ring := make([]byte, size)
+	for at := q.read; at < q.end; {
+		from, to := q.ring[at%int64(len(q.ring)):], ring[at%int64(size):]
+		n := copy(to[:min(int64(len(to)), q.end-at)], from)
+		at += int64(n)
+	}
+	q.ring = ring
+}
+
+// peek is the next bytes to play, whole frames, at most n of them, and less where the ring wraps; empty when there is none.
+func (q *queue) peek(n int) []byte {
+	if q.attr.PreBuf > 0 && q.write <= q.read {
+		return nil
+	}
+	i := int(q.read % int64(len(q.ring)))
+	n = min(n, int(max(0, q.end-q.read)), len(q.ring)-i)
+	return q.ring[i : i+n/q.base*q.base]
+}
+
+// drop advances the read index by n bytes, played or passed over.
+func (q *queue) drop(n int) {
+	q.read += int64(n)
+	q.missing += int64(n)
+}
+
+// Seek modes of the protocol (pa_seek_mode_t).
+const (
+	SeekRelative = iota
+	SeekAbsolute
+	SeekRelativeOnRead
+	SeekRelativeEnd
+)
+
+// seek moves the write index. Where it would leave the part of time that the queue can hold by more than maxlength it stops there:
+// what is written then is dropped just the same, and no index can overflow.
+func (q *queue) seek(offset int64, mode int) {
+	before := q.write
+	from := q.write
+	switch mode {
+	case SeekAbsolute:
+		from = 0
+	case SeekRelativeOnRead:
+		from = q.read
+	case SeekRelativeEnd:
+		from = max(q.end, q.read)
+	}
+	const far = int64(1) << 62
+	target := from + min(max(offset, -far), far)
+	limit := int64(q.attr.MaxLength)
+	q.write = min(max(target, q.read-limit), q.read+limit)
+	q.write -= (q.write - q.read) % int64(q.base)
+	if mode != SeekRelative { // clients cannot account for the other modes, so what was asked for is reckoned anew
+		q.missing -= q.write - before
+	}
+}
+
+// flush drops what is queued, and asks for it again.
+func (q *queue) flush() {
+	q.missing += q.write - q.read
+	q.write, q.end = q.read, q.read
+	q.forcePrebuf()
+}
+
+func (q *queue) forcePrebuf() { q.inPrebuf = q.attr.PreBuf > 0 }
+
+// setAttr applies new attributes to a live queue.
+func (q *queue) setAttr(attr BufferAttr) {
+	q.missing += int64(attr.TLength) - int64(q.attr.TLength)
+	q.attr = attr
+	if attr.PreBuf == 0 {
+		q.inPrebuf = false
+	}
+}

@@ -1,0 +1,172 @@
+package mixer
+
+import "sandbox-audio/audiod/pcm"
+
+// render adds n frames of the input to mix. It is the inside of the audio cycle.
+func (in *Input) render(mix []float32, n int) {
+	s := in.sink
+	need := n
+	if in.resampler != nil {
+		need = in.resampler.Need(n)
+	}
+	src := s.scratch[0][:need*int(in.opts.Spec.Channels)]
+	got := in.take(src, need)
+	if got == 0 && need > 0 && in.tail == 0 {
+		in.sounding = false
+		if in.queue.attr.PreBuf > 0 {
+			in.halt()
+		}
+		return
+	}
+	if !in.sounding {
+		in.from = s.rendered
+		in.sounding = true
+	}
+	if got < need {
+		in.tail = max(0, in.tail-n*(need-got)/need)
+	}
+	in.to = s.rendered + int64(n)
+	s.lastSound = in.to
+	in.blend(mix, src, n)
+}
+
+// take fills src with need frames from the queue, and silence where there are none, and returns how many were real.
+func (in *Input) take(src []float32, need int) (got int) {
+	q := in.queue
+	if q.inPrebuf && q.readable() {
+		q.inPrebuf = false
+	}
+	channels := int(in.opts.Spec.Channels)
+	for got < need && !q.inPrebuf {
+		p := q.peek((need - got) * q.base)
+		if len(p) == 0 {
+			break
+		}
+		pcm.Decode(src[got*channels:], p, in.opts.Spec.Format)
+		got += len(p) / q.base
+		q.drop(len(p))
+	}
+	if got > 0 {
+		if in.starved || in.playingFor == 0 {
+			in.starved, in.playingFor, in.underrunFor = false, 0, 0
+			in.listener.Started()
+		}
+		in.playingFor += uint64(got * q.base)
+		in.tail = 0
+		if in.resampler != nil {
+			in.tail = int(in.resampler.Delay()*float64(in.sink.conf.Rate)/float64(in.opts.Spec.Rate)) + 1
+		}
+	}
+	if got < need {
+		clear(src[got*channels:])
+		in.dry((need - got) * q.base)
+	}
+	if n := q.popMissing(); n > 0 {
+		in.listener.Wants(n)
+	}
+	return got
+}
+
+// dry deals with a queue that gave n bytes less than the cycle needed.
+func (in *Input) dry(n int) {
+	q := in.queue
+	in.underrunFor += uint64(n)
+	if q.attr.PreBuf > 0 {
+		q.inPrebuf = true
+	} else {
+		q.drop(n) // time passes; what comes late is not played
+	}
+	if in.starved {
+		return
+	}
+	in.starved = true
+	if !in.draining {
+		in.underruns++
+		in.listener.Underrun(q.read)
+	}
+}
+
+// blend takes src, frames of the client's, to the device's rate and channels, and adds n frames to mix.
+func (in *Input) blend(mix, src []float32, n int) {
+	s := in.sink
+	channels, out := int(in.opts.Spec.Channels), len(s.conf.Channels)
+	uniform := in.uniform()
+	if !uniform && in.matrix != nil { // gains belong to channels that will be gone after the matrix
+		scaled := s.scratch[1][:len(src)]
+		clear(scaled)
+		in.add(scaled, src, channels, in.gain[:channels], in.target[:channels])
+		src = scaled
+	}
+	if in.matrix != nil && out <= channels {
+		src = in.remap(src, channels, out)
+	}
+	if in.resampler != nil {
+		resampled := s.scratch[2][:n*min(channels, out)]
+		in.resampler.Process(resampled, src)
+		src = resampled
+	}
+	if in.matrix != nil && out > channels {
+		src = in.remap(src, channels, out)
+	}
+	peak := pcm.Peak(src)
+	switch {
+	case in.matrix == nil:
+		in.add(mix, src, out, in.gain[:out], in.target[:out])
+		in.peak.add(peak*in.loudest(), s.clock.Now())
+	case uniform:
+		var from, to [pcm.MaxChannels]float32
+		for i := range out {
+			from[i], to[i] = in.gain[0], in.target[0]
+		}
+		in.add(mix, src, out, from[:out], to[:out])
+		in.peak.add(peak*in.loudest(), s.clock.Now())
+	default:
+		var unity [pcm.MaxChannels]float32
+		for i := range out {
+			unity[i] = 1
+		}
+		pcm.MixInto(mix, src, out, unity[:out], unity[:out])
+		in.peak.add(peak, s.clock.Now())
+	}
+	in.gain, in.ramping = in.target, false
+}
+
+func (in *Input) remap(src []float32, from, to int) []float32 {
+	if len(src) == 0 {
+		return src
+	}
+	dst := in.sink.scratch[1]
+	if &dst[0] == &src[0] {
+		dst = in.sink.scratch[0]
+	}
+	dst = dst[:len(src)/from*to]
+	in.matrix.Apply(dst, src)
+	return dst
+}
+
+// add mixes src into dst, over rampTime from one gain to the other where they differ.
+func (in *Input) add(dst, src []float32, channels int, from, to []float32) {
+	if in.ramping {
+		n := min(len(src), in.sink.frames(rampTime)*channels)
+		pcm.MixInto(dst[:n], src[:n], channels, from, to)
+		dst, src = dst[n:], src[n:]
+	}
+	pcm.MixInto(dst, src, channels, to, to)
+}
+
+// uniform reports whether all channels have the same gain, now and where it is going.
+func (in *Input) uniform() bool {
+	for i := 1; i < int(in.opts.Spec.Channels); i++ {
+		if in.gain[i] != in.gain[0] || in.target[i] != in.target[0] {
+			return false
+		}
+	}
+	return true
+}
+
+func (in *Input) loudest() (gain float32) {
+	for _, g := range in.target[:in.opts.Spec.Channels] {
+		gain = max(gain, g)
+	}
+	return gain
+}

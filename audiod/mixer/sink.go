@@ -1,0 +1,294 @@
+// Package mixer turns many clients' bytes into one stream of frames, at the device's time.
+//
+//	Input.Write ─► queue ─► at each wake-up: decode ► volume ► channel map ► resample ► add ─► clip ─► device.Write
+//	                                 └─► Listener: wants bytes / started / underrun / drained
+//
+// A Sink owns one device and the sink inputs that play on it. It writes ahead of the ear by as little as the least patient of them asked for,
+// sleeps until that is nearly heard, and closes the device when nobody plays. Everything belongs to the loop's goroutine; from the
+// first frame on, a cycle allocates nothing and waits for nobody.
+package mixer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/pcm"
+)
+
+const (
+	quantum    = 1024                  // most frames mixed at once; what is wanted beyond is done in further rounds
+	maxLatency = 60 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
+	minLatency = 5 * time.Millisecond
+	rampTime   = 10 * time.Millisecond // a volume change takes this long, so that it does not click
+)
+
+// Sink mixes sink inputs into one device. Make it with NewSink.
+type Sink struct {
+	clock   loop.Clock
+	log     func(format string, args ...any)
+	wanted  device.Sink // the device asked for
+	device  device.Sink // the one in use: wanted, or silence while that cannot be had
+	trouble error       // why device is not wanted
+	conf    device.Config
+	open    bool
+	timer   *loop.Timer
+
+	inputs  []*Input
+	running []*Input // those with something to play, or that let time pass
+	latency int      // frames written ahead, between the bounds
+
+	rendered  int64         // frames mixed since the sink was made
+	lastSound int64         // rendered, when an input last took part
+	idleSince time.Duration // when lastSound had been heard; 0 while not idle
+	peak      meter
+
+	mix     []float32 // one quantum in the device's channels
+	pending []float32 // the part of mix that the device has not taken
+	scratch [3][]float32
+}
+
+// NewSink makes a sink on dev, which it opens and closes once to learn what it can do. Where that fails the sink plays into silence
+// that keeps time, tries dev again whenever it starts to play, and says so to log.
+func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
+	s := &Sink{clock: clock, log: log, wanted: dev, device: dev}
+	s.timer = clock.NewTimer(s.wake)
+	s.start()
+	s.stop()
+	return s
+}
+
+// Spec is the format and channel map of the mix, as long as the device stays the same.
+func (s *Sink) Spec() (pcm.Spec, pcm.ChannelMap) {
+	return pcm.Spec{Format: pcm.Float32LE, Channels: uint8(len(s.conf.Channels)), Rate: uint32(s.conf.Rate)}, s.conf.Channels
+}
+
+// State is what a person would want to know of a sink.
+type State struct {
+	Device      string // its --device form
+	Description string
+	Hardware    string        // the format it runs at
+	Trouble     string        // why it is not the device that was asked for; empty when it is
+	Open        bool          // the hardware is held
+	Latency     time.Duration // from the mixer to the ear, now; 0 when closed
+	Xruns       uint64
+	Peak        float32 // loudest sample of late, full scale 1, falling
+}
+
+// State is what the sink is and does now.
+func (s *Sink) State() State {
+	st := State{Device: s.device.Name(), Description: s.device.Description(), Hardware: s.conf.Hardware, Open: s.open,
+		Latency: s.duration(s.unheard()), Xruns: s.wanted.Stats().Xruns, Peak: s.peak.read(s.clock.Now())}
+	if s.trouble != nil {
+		st.Trouble = s.trouble.Error()
+	}
+	return st
+}
+
+// Inputs are the sink inputs, corked ones included, in the order they came. The caller must not keep the slice.
+func (s *Sink) Inputs() []*Input { return s.inputs }
+
+// Close ends the sink and lets the device go. Its inputs are not to be used any more.
+func (s *Sink) Close() { s.stop() }
+
+func (s *Sink) duration(frames int) time.Duration {
+	return time.Duration(frames) * time.Second / time.Duration(s.conf.Rate)
+}
+
+func (s *Sink) frames(d time.Duration) int {
+	return int(int64(d) * int64(s.conf.Rate) / int64(time.Second))
+}
+
+// grant is the device latency an input gets for its wish.
+func (s *Sink) grant(wish time.Duration) time.Duration {
+	lowest := max(minLatency, s.duration(2*s.conf.Margin))
+	highest := max(lowest, min(maxLatency, s.duration(s.conf.Buffer)))
+	return min(max(wish, lowest), highest)
+}
+
+// start opens the device wanted or, failing that, silence.
+func (s *Sink) start() {
+	if s.open {
+		return
+	}
+	conf, err := s.wanted.Open()
+	if err == nil {
+		if s.trouble != nil {
+			s.log("%s plays again", s.wanted.Name())
+		}
+		s.device, s.trouble = s.wanted, nil
+	} else {
+		conf = s.silence(err)
+	}
+	s.open, s.idleSince = true, 0
+	s.configure(conf)
+}
+
+// silence puts the null device in the place of one that failed with err.
+func (s *Sink) silence(err error) device.Config {
+	if s.trouble == nil || s.trouble.Error() != err.Error() {
+		s.log("%s cannot play: %v; playing into silence until it can", s.wanted.Name(), err)
+	}
+	s.trouble = err
+	err = nil
+	if s.device == s.wanted {
+		s.device, err = device.New("null", s.clock)
+	}
+	conf, err2 := s.device.Open()
+	if err := errors.Join(err, err2); err != nil {
+		panic(fmt.Sprintf("the null device: %v", err)) // there is nothing in it that could fail
+	}
+	return conf
+}
+
+// configure makes the buffers for a device that runs at conf.
+func (s *Sink) configure(conf device.Config) {
+	same := conf.Rate == s.conf.Rate && conf.Channels.String() == s.conf.Channels.String()
+	s.conf, s.pending = conf, nil
+	if !same {
+		s.mix = make([]float32, quantum*len(conf.Channels))
+		for _, in := range s.inputs {
+			in.connect()
+		}
+	}
+	s.retarget()
+}
+
+func (s *Sink) stop() {
+	if !s.open {
+		return
+	}
+	if err := s.device.Close(); err != nil {
+		s.log("%s: %v", s.device.Name(), err)
+	}
+	s.timer.Stop()
+	s.open, s.pending = false, nil
+}
+
+// kick makes the next turn of the loop mix what there is room for.
+func (s *Sink) kick() {
+	s.start()
+	s.timer.Set(s.clock.Now())
+}
+
+// retarget sets how far ahead to write: as little as the least patient running input was granted.
+func (s *Sink) retarget() {
+	least := s.grant(maxLatency)
+	for _, in := range s.running {
+		least = min(least, s.grant(in.latency))
+	}
+	s.latency = s.frames(least)
+}
+
+// unheard is the number of frames rendered and not yet heard.
+func (s *Sink) unheard() int {
+	if !s.open {
+		return 0
+	}
+	queued, err := s.device.Queued()
+	if err != nil {
+		return 0 // the next wake-up deals with it
+	}
+	return max(0, queued) + s.backlog()
+}
+
+func (s *Sink) backlog() int { return len(s.pending) / len(s.conf.Channels) }
+
+// wake is the audio cycle: fill the device up to the latency in force, and sleep until that is nearly heard.
+func (s *Sink) wake() {
+	queued, err := s.device.Queued()
+	if err != nil {
+		s.lose(err)
+		return
+	}
+	queued += s.backlog()
+	heard := s.rendered - int64(max(0, queued))
+	for _, in := range s.inputs {
+		in.heard(heard)
+	}
+	if len(s.running) == 0 && s.rest(heard) {
+		return
+	}
+	for queued < s.latency || len(s.pending) > 0 {
+		if len(s.pending) == 0 {
+			n := min(quantum, s.latency-queued)
+			s.cycle(n)
+			queued += n
+		}
+		taken, err := s.device.Write(s.pending)
+		if err != nil {
+			s.lose(err)
+			return
+		}
+		s.pending = s.pending[taken*len(s.conf.Channels):]
+		if len(s.pending) > 0 {
+			break // the device is full
+		}
+	}
+	sleep := max(s.duration(max(0, queued)-s.conf.Margin), time.Millisecond)
+	s.timer.Set(s.clock.Now() + sleep)
+}
+
+// cycle renders n frames into pending.
+func (s *Sink) cycle(n int) {
+	mix := s.mix[:n*len(s.conf.Channels)]
+	clear(mix)
+	for i := 0; i < len(s.running); i++ {
+		in := s.running[i]
+		in.render(mix, n)
+		if !in.running { // it took itself out, and the last one its place
+			i--
+		}
+	}
+	s.rendered += int64(n)
+	pcm.Clip(mix)
+	s.peak.add(pcm.Peak(mix), s.clock.Now())
+	s.pending = mix
+}
+
+// rest is what wake does when no input runs: the device plays out, lingers on silence as long as it asks to, and is closed. It reports
+// whether it was closed.
+func (s *Sink) rest(heard int64) bool {
+	now := s.clock.Now()
+	if heard < s.lastSound {
+		return false
+	}
+	if s.idleSince == 0 {
+		s.idleSince = now
+	}
+	if now-s.idleSince < s.conf.Linger {
+		return false
+	}
+	s.stop()
+	return true
+}
+
+// lose deals with a device that failed while open: the inputs play on into silence, and the device is tried again when next needed.
+func (s *Sink) lose(err error) {
+	s.device.Close()
+	s.pending = nil
+	s.configure(s.silence(err))
+	s.timer.Set(s.clock.Now())
+}
+
+// run and halt put an input among the running ones and take it out.
+func (s *Sink) run(in *Input) {
+	s.running = append(s.running, in)
+	s.idleSince = 0
+	s.retarget()
+	s.kick()
+}
+
+func (s *Sink) halt(in *Input) {
+	last := len(s.running) - 1
+	for i, other := range s.running {
+		if other == in {
+			s.running[i], s.running[last] = s.running[last], nil
+			s.running = s.running[:last]
+			break
+		}
+	}
+	s.retarget()
+}

@@ -1,0 +1,105 @@
+package session
+
+import (
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
+)
+
+// command says how a request is answered.
+type command struct {
+	do     func(*Session, *request) error // nil: it is not
+	grant  policy.Grant                   // the least grant it takes
+	answer native.Code                    // where do is nil
+}
+
+// commands is every request that has an answer of its own; the rest get ErrNotImplemented. One file a family has the functions.
+var commands = [native.NumOps]command{
+	native.OpAuth:                 {do: (*Session).auth},
+	native.OpSetClientName:        {do: (*Session).setClientName},
+	native.OpUpdateClientProplist: {do: (*Session).updateClientProps},
+	native.OpRemoveClientProplist: {do: (*Session).removeClientProps},
+
+	native.OpGetServerInfo:           {do: (*Session).serverInfo},
+	native.OpStat:                    {do: (*Session).stat},
+	native.OpLookupSink:              {do: (*Session).lookupSink},
+	native.OpLookupSource:            {answer: native.ErrNoEntity},
+	native.OpGetSinkInfo:             {do: (*Session).sinkInfo},
+	native.OpGetSinkInfoList:         {do: (*Session).sinkInfoList},
+	native.OpGetClientInfo:           {do: (*Session).clientInfo},
+	native.OpGetClientInfoList:       {do: (*Session).clientInfoList},
+	native.OpGetSinkInputInfo:        {do: (*Session).sinkInputInfo},
+	native.OpGetSinkInputInfoList:    {do: (*Session).sinkInputInfoList},
+	native.OpGetSourceInfo:           {answer: native.ErrNoEntity},
+	native.OpGetSourceInfoList:       {do: (*Session).emptyList},
+	native.OpGetSourceOutputInfo:     {answer: native.ErrNoEntity},
+	native.OpGetSourceOutputInfoList: {do: (*Session).emptyList},
+	native.OpGetModuleInfo:           {answer: native.ErrNoEntity},
+	native.OpGetModuleInfoList:       {do: (*Session).emptyList},
+	native.OpGetCardInfo:             {answer: native.ErrNoEntity},
+	native.OpGetCardInfoList:         {do: (*Session).emptyList},
+	native.OpGetSampleInfo:           {answer: native.ErrNoEntity},
+	native.OpGetSampleInfoList:       {do: (*Session).emptyList},
+	native.OpSubscribe:               {do: (*Session).subscribe},
+	native.OpSendObjectMessage:       {do: (*Session).objectMessage},
+	native.OpExtension:               {answer: native.ErrNoExtension},
+
+	native.OpCreatePlaybackStream:         {do: (*Session).createPlayback},
+	native.OpDeletePlaybackStream:         {do: (*Session).deletePlayback},
+	native.OpDrainPlaybackStream:          {do: (*Session).drain},
+	native.OpCorkPlaybackStream:           {do: (*Session).cork},
+	native.OpFlushPlaybackStream:          {do: (*Session).flush},
+	native.OpTriggerPlaybackStream:        {do: (*Session).trigger},
+	native.OpPrebufPlaybackStream:         {do: (*Session).prebuf},
+	native.OpGetPlaybackLatency:           {do: (*Session).latency},
+	native.OpSetPlaybackStreamBufferAttr:  {do: (*Session).setBufferAttr},
+	native.OpSetPlaybackStreamName:        {do: (*Session).setStreamName},
+	native.OpUpdatePlaybackStreamProplist: {do: (*Session).updateStreamProps},
+	native.OpRemovePlaybackStreamProplist: {do: (*Session).removeStreamProps},
+	native.OpSetSinkInputVolume:           {do: (*Session).setInputVolume},
+	native.OpSetSinkInputMute:             {do: (*Session).setInputMute},
+
+	// What a server for people who do not trust each other does for nobody.
+	native.OpExit:         {answer: native.ErrAccess},
+	native.OpLoadModule:   {answer: native.ErrAccess},
+	native.OpUnloadModule: {answer: native.ErrAccess},
+
+	// What is the owner's alone, and is not served to him yet.
+	native.OpSetSinkVolume:        {grant: policy.Owner},
+	native.OpSetSinkMute:          {grant: policy.Owner},
+	native.OpSetSourceVolume:      {grant: policy.Owner},
+	native.OpSetSourceMute:        {grant: policy.Owner},
+	native.OpSetDefaultSink:       {grant: policy.Owner},
+	native.OpSetDefaultSource:     {grant: policy.Owner},
+	native.OpKillClient:           {grant: policy.Owner},
+	native.OpKillSinkInput:        {grant: policy.Owner},
+	native.OpKillSourceOutput:     {grant: policy.Owner},
+	native.OpMoveSinkInput:        {grant: policy.Owner},
+	native.OpMoveSourceOutput:     {grant: policy.Owner},
+	native.OpSuspendSink:          {grant: policy.Owner},
+	native.OpSuspendSource:        {grant: policy.Owner},
+	native.OpSetCardProfile:       {grant: policy.Owner},
+	native.OpSetSinkPort:          {grant: policy.Owner},
+	native.OpSetSourcePort:        {grant: policy.Owner},
+	native.OpSetPortLatencyOffset: {grant: policy.Owner},
+
+	// Recording: there is no source.
+	native.OpCreateRecordStream: {answer: native.ErrNoEntity},
+}
+
+func lookup(op native.Op) command {
+	if op < native.NumOps {
+		return commands[op]
+	}
+	return command{}
+}
+
+// without is the error for a command that nobody carries out.
+func (h command) without(grant policy.Grant) error {
+	switch {
+	case h.grant > grant:
+		return native.ErrAccess
+	case h.answer != native.OK:
+		return h.answer
+	}
+	return native.ErrNotImplemented
+}

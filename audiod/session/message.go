@@ -1,0 +1,166 @@
+package session
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
+)
+
+// What the owner may ask beyond PulseAudio's commands goes by object messages (protocol 35): pactl send-message PATH MESSAGE works too.
+const (
+	ControlPath   = "/sandbox-audio"
+	MessageStatus = "status" // answered with a Status as JSON
+)
+
+// Status is the daemon as its owner sees it.
+type Status struct {
+	PID         int          `json:"pid"`
+	Uptime      float64      `json:"uptime_seconds"`
+	Device      Device       `json:"device"`
+	Connections []Connection `json:"connections"`
+	Streams     []Stream     `json:"streams"`
+	Refused     Refused      `json:"refused"`
+}
+
+// Device is what the sound goes to.
+type Device struct {
+	Name        string  `json:"name"` // as --device takes it
+	Description string  `json:"description"`
+	Hardware    string  `json:"hardware"`
+	Trouble     string  `json:"trouble,omitempty"` // why it is not the device asked for
+	Open        bool    `json:"open"`
+	Rate        int     `json:"rate_hz"`
+	Channels    string  `json:"channels"`
+	Latency     float64 `json:"latency_ms"` // from the mixer to the ear
+	Xruns       uint64  `json:"xruns"`
+	Peak        float64 `json:"peak"` // full scale 1
+}
+
+// Connection is one client. UID and, on the Unix socket, PID and Program are the kernel's word; Claims is what the client says of itself.
+type Connection struct {
+	Index     uint32  `json:"index"`
+	UID       uint32  `json:"uid"`
+	PID       int32   `json:"pid,omitempty"`
+	Program   string  `json:"program,omitempty"`
+	Claims    string  `json:"claims,omitempty"`
+	Transport string  `json:"transport"`
+	Grant     string  `json:"grant"`
+	Version   uint32  `json:"protocol"`
+	Since     float64 `json:"connected_seconds"`
+}
+
+// Stream is one sink input.
+type Stream struct {
+	Index      uint32  `json:"index"`
+	Connection uint32  `json:"connection"`
+	UID        uint32  `json:"uid"`
+	Name       string  `json:"name,omitempty"` // as the client says
+	Format     string  `json:"format"`
+	Channels   string  `json:"channels"`
+	State      string  `json:"state"`      // playing, corked or waiting
+	Latency    float64 `json:"latency_ms"` // from the client's write to the ear
+	Underruns  uint64  `json:"underruns"`
+	Volume     float64 `json:"volume_percent"`
+	Muted      bool    `json:"muted"`
+	Peak       float64 `json:"peak"` // as heard, full scale 1
+}
+
+// Refused is who was turned away.
+type Refused struct {
+	Total  uint64    `json:"total"`
+	Newest []Refusal `json:"newest"` // newest first
+}
+
+// Refusal is one connection turned away. UID is absent when the kernel could not tell.
+type Refusal struct {
+	Time      time.Time `json:"time"`
+	UID       *uint32   `json:"uid,omitempty"`
+	Transport string    `json:"transport"`
+	Reason    string    `json:"reason"`
+}
+
+func (c *Session) objectMessage(r *request) error {
+	var m native.SendObjectMessage
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	if m.Path != ControlPath || c.grant != policy.Owner {
+		return native.ErrNoEntity
+	}
+	if m.Message != MessageStatus {
+		return native.ErrNotImplemented
+	}
+	text, err := json.Marshal(c.server.status())
+	if err != nil {
+		return err
+	}
+	return c.reply(r.tag, &native.SendObjectMessageReply{Response: string(text)})
+}
+
+func (s *Server) status() Status {
+	spec, cmap := s.sink.Spec()
+	state := s.sink.State()
+	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Connections: []Connection{}, Streams: []Stream{},
+		Device: Device{Name: state.Device, Description: state.Description, Hardware: state.Hardware, Trouble: state.Trouble, Open: state.Open,
+			Rate: int(spec.Rate), Channels: cmap.String(), Latency: ms(state.Latency), Xruns: state.Xruns, Peak: float64(state.Peak)}}
+	for _, c := range s.sessions {
+		st.Connections = append(st.Connections, c.connection())
+	}
+	for _, p := range s.streams {
+		st.Streams = append(st.Streams, p.status())
+	}
+	st.Refused = Refused{Total: s.refusals.Total(), Newest: []Refusal{}}
+	for _, r := range s.refusals.Newest() {
+		refusal := Refusal{Time: r.Time, Transport: r.Transport.String(), Reason: string(r.Reason)}
+		if r.UID != policy.NoID {
+			refusal.UID = &r.UID
+		}
+		st.Refused.Newest = append(st.Refused.Newest, refusal)
+	}
+	return st
+}
+
+func (c *Session) connection() Connection {
+	name, _ := c.props.Get("application.name")
+	return Connection{Index: c.index, UID: c.peer.UID, PID: c.peer.PID, Program: program(c.peer.PID), Claims: native.Clean(name),
+		Transport: c.peer.Transport.String(), Grant: c.grant.String(), Version: c.version, Since: time.Since(c.opened).Seconds()}
+}
+
+func (p *playback) status() Stream {
+	c, spec := p.session, p.input.Spec()
+	st := p.input.State()
+	volume, muted := p.input.Volume()
+	state := "waiting"
+	switch {
+	case p.input.Corked():
+		state = "corked"
+	case st.Timing.Playing:
+		state = "playing"
+	}
+	name, _ := p.props.Get("media.name")
+	loudest := volume[0]
+	for _, v := range volume {
+		loudest = max(loudest, v)
+	}
+	return Stream{Index: p.index, Connection: c.index, UID: c.peer.UID, Name: native.Clean(name), Format: spec.String(), Channels: p.input.Map().String(), State: state,
+		Latency: ms(st.Timing.Latency + st.Queued), Underruns: st.Underruns, Volume: float64(loudest) * 100 / 0x10000, Muted: muted, Peak: float64(st.Peak)}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// program is the name the kernel has for a process (proc(5), /proc/pid/comm), cleaned, since a program may choose its own.
+func program(pid int32) string {
+	if pid == 0 {
+		return ""
+	}
+	comm, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
+	if err != nil {
+		return ""
+	}
+	return native.Clean(strings.TrimSuffix(string(comm), "\n"))
+}

@@ -1,0 +1,410 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
+	"sandbox-audio/audiod/policy"
+)
+
+const maxStreams = 64 // of one user
+
+// playback is a playback stream: a client's end of a sink input.
+type playback struct {
+	session *Session
+	channel uint32 // number in the session
+	index   uint32 // of the sink input
+	syncID  uint32
+	input   *mixer.Input
+	format  native.FormatInfo
+	props   native.PropList
+	drains  []uint32 // tags to answer when all has been heard
+
+	// Messages sent from the audio cycle are made once.
+	request native.Request
+	under   native.Underflow
+	event   native.StreamEvent
+}
+
+// playback is the session's stream of a channel, or nil.
+func (c *Session) playback(channel uint32) *playback {
+	if int64(channel) >= int64(len(c.streams)) {
+		return nil
+	}
+	return c.streams[channel]
+}
+
+func (c *Session) createPlayback(r *request) error {
+	var m native.CreatePlaybackStream
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	if err := c.meansSink(m.SinkIndex, m.SinkName); err != nil {
+		return err
+	}
+	if c.server.streamsOf(c) >= maxStreams {
+		return native.ErrTooLarge
+	}
+	opts, err := c.inputOptions(&m)
+	if err != nil {
+		return err
+	}
+	p := &playback{session: c, syncID: m.SyncID, props: slices.Clone(c.props)}
+	if err := p.props.Update(native.UpdateReplace, m.Props); err != nil {
+		return err
+	}
+	if peer := c.synced(m.SyncID); peer != nil {
+		opts.Sync = peer.input
+	}
+	if p.input, err = c.server.sink.NewInput(opts, p); err != nil {
+		return native.ErrInvalid
+	}
+	p.format = native.PCM(opts.Spec, opts.Map)
+	c.adopt(p)
+
+	attr, latency := p.input.Attr()
+	c.reply(r.tag, &native.CreatePlaybackStreamReply{Channel: p.channel, Index: p.index, Missing: uint32(p.input.Missing()), Attr: wireAttr(attr),
+		Spec: opts.Spec, Map: opts.Map, SinkIndex: sinkIndex, SinkName: sinkName, Latency: usec(latency), Format: p.format})
+	c.server.announce(native.EventSinkInput|native.EventNew, p.index, c)
+	p.input.Start()
+	return nil
+}
+
+// inputOptions turns the request into what the mixer understands: the format it means, its attributes and volume.
+func (c *Session) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptions, error) {
+	spec, cmap := m.Spec, m.Map
+	own, ownMap := c.server.sink.Spec()
+	if m.Passthrough {
+		return mixer.InputOptions{}, native.ErrNotSupported
+	}
+	if len(m.Formats) > 0 {
+		var err error
+		for _, f := range m.Formats { // the first we can play, in the client's order
+			if spec, cmap, err = f.Resolve(own, ownMap); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			return mixer.InputOptions{}, err
+		}
+	}
+	if m.FixFormat {
+		spec.Format = own.Format
+	}
+	if m.FixRate {
+		spec.Rate = own.Rate
+	}
+	if m.FixChannels {
+		spec.Channels, cmap = own.Channels, ownMap
+	}
+	opts := mixer.InputOptions{Spec: spec, Map: cmap, Attr: mixerAttr(m.Attr), Corked: m.Corked, Muted: m.Muted && m.MutedSet,
+		NoRemap: m.NoRemap, NoRemix: m.NoRemix, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
+	if err := spec.Check(); err != nil {
+		return opts, native.ErrInvalid
+	}
+	if m.VolumeSet && len(m.Volume) > 0 {
+		if err := m.Volume.Check(int(spec.Channels)); err != nil {
+			return opts, err
+		}
+		opts.Volume = make([]pcm.Volume, spec.Channels)
+		for i := range opts.Volume {
+			opts.Volume[i] = pcm.Volume(m.Volume[min(i, len(m.Volume)-1)])
+		}
+	}
+	return opts, nil
+}
+
+func latencyMode(adjust, early bool) mixer.LatencyMode {
+	switch {
+	case early:
+		return mixer.EarlyRequests
+	case adjust:
+		return mixer.AdjustLatency
+	}
+	return mixer.Traditional
+}
+
+// synced is a stream of this session with the same sync id, or nil.
+func (c *Session) synced(id uint32) *playback {
+	for _, p := range c.streams {
+		if p != nil && p.syncID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// adopt numbers p and enters it in the lists.
+func (c *Session) adopt(p *playback) {
+	slot := slices.Index(c.streams, nil)
+	if slot < 0 {
+		slot = len(c.streams)
+		c.streams = append(c.streams, nil)
+	}
+	c.streams[slot] = p
+	p.channel, p.index = uint32(slot), c.server.number(c.peer.UID)
+	p.request.Channel, p.under.Channel, p.event.Channel = p.channel, p.channel, p.channel
+	c.server.streams = append(c.server.streams, p)
+}
+
+// streamsOf counts the streams of c's user.
+func (s *Server) streamsOf(c *Session) (n int) {
+	for _, p := range s.streams {
+		if p.session.peer.UID == c.peer.UID {
+			n++
+		}
+	}
+	return n
+}
+
+// close takes the stream out of the mixer and the lists. Drains that wait learn that it is gone.
+func (p *playback) close() {
+	c := p.session
+	p.input.Close()
+	for _, tag := range p.drains {
+		c.refuse(tag, native.ErrNoEntity)
+	}
+	c.streams[p.channel] = nil
+	if c.sound == p {
+		c.sound = nil
+	}
+	c.server.streams = slices.DeleteFunc(c.server.streams, func(other *playback) bool { return other == p })
+	c.server.announce(native.EventSinkInput|native.EventRemove, p.index, c)
+}
+
+// write takes sound that came in.
+func (p *playback) write(b []byte) {
+	if !p.input.Write(b) {
+		p.session.send(native.OpOverflow, &p.event)
+	}
+}
+
+// Wants, Started, Underrun and Drained are called by the mixer.
+func (p *playback) Wants(bytes int) {
+	p.request.Length = uint32(bytes)
+	p.session.send(native.OpRequest, &p.request)
+}
+
+func (p *playback) Started() { p.session.send(native.OpStarted, &p.event) }
+
+func (p *playback) Underrun(readIndex int64) {
+	p.under.Offset = readIndex
+	p.session.send(native.OpUnderflow, &p.under)
+}
+
+func (p *playback) Drained() {
+	for _, tag := range p.drains {
+		p.session.reply(tag, nil)
+	}
+	p.drains = p.drains[:0]
+}
+
+// stream decodes a request that names one stream of the session and nothing else.
+func (c *Session) stream(r *request) (*playback, error) {
+	var m native.ByIndex
+	if err := c.decode(r, &m); err != nil {
+		return nil, err
+	}
+	return c.existing(m.Index)
+}
+
+func (c *Session) existing(channel uint32) (*playback, error) {
+	p := c.playback(channel)
+	if p == nil {
+		return nil, native.ErrNoEntity
+	}
+	return p, nil
+}
+
+func (c *Session) deletePlayback(r *request) error {
+	p, err := c.stream(r)
+	if err != nil {
+		return err
+	}
+	p.close()
+	return c.reply(r.tag, nil)
+}
+
+func (c *Session) drain(r *request) error {
+	p, err := c.stream(r)
+	if err != nil {
+		return err
+	}
+	if len(p.drains) >= 16 {
+		return native.ErrBusy
+	}
+	if p.input.Drain() {
+		return c.reply(r.tag, nil)
+	}
+	p.drains = append(p.drains, r.tag)
+	return nil
+}
+
+func (c *Session) flush(r *request) error   { return c.control1(r, (*mixer.Input).Flush) }
+func (c *Session) trigger(r *request) error { return c.control1(r, (*mixer.Input).Trigger) }
+func (c *Session) prebuf(r *request) error  { return c.control1(r, (*mixer.Input).Prebuf) }
+
+// control1 does act to the stream that the request names. The acknowledgement goes out before what act makes the mixer say.
+func (c *Session) control1(r *request, act func(*mixer.Input)) error {
+	p, err := c.stream(r)
+	if err != nil {
+		return err
+	}
+	c.reply(r.tag, nil)
+	act(p.input)
+	return nil
+}
+
+func (c *Session) cork(r *request) error {
+	var m native.Cork
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	c.reply(r.tag, nil)
+	if p.input.Corked() != m.Corked {
+		p.input.Cork(m.Corked)
+		c.server.announce(native.EventSinkInput|native.EventChange, p.index, c)
+	}
+	return nil
+}
+
+func (c *Session) setBufferAttr(r *request) error {
+	var m native.SetPlaybackBufferAttr
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	p.input.SetAttr(mixerAttr(m.Attr), latencyMode(m.AdjustLatency, m.EarlyRequests))
+	attr, latency := p.input.Attr()
+	return c.reply(r.tag, &native.PlaybackBufferAttrReply{Attr: wireAttr(attr), Latency: usec(latency)})
+}
+
+// latency answers the question from which the client makes its clock. Both ends' times are CLOCK_REALTIME: they share the machine.
+func (c *Session) latency(r *request) error {
+	var m native.GetLatency
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	t := p.input.Timing()
+	return c.reply(r.tag, &native.PlaybackLatency{SinkLatency: usec(t.Latency), Playing: t.Playing, ClientTime: m.Time,
+		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex, UnderrunFor: t.UnderrunFor, PlayingFor: t.PlayingFor})
+}
+
+// mixerAttr and wireAttr are the same four numbers on either side of the session.
+func mixerAttr(a native.BufferAttr) mixer.BufferAttr {
+	return mixer.BufferAttr{MaxLength: a.MaxLength, TLength: a.TLength, PreBuf: a.Prebuf, MinReq: a.MinReq}
+}
+
+func wireAttr(a mixer.BufferAttr) native.BufferAttr {
+	return native.BufferAttr{MaxLength: a.MaxLength, TLength: a.TLength, Prebuf: a.PreBuf, MinReq: a.MinReq}
+}
+
+func usec(d time.Duration) uint64 { return uint64(d / time.Microsecond) }
+
+func (c *Session) setStreamName(r *request) error {
+	var m native.SetStreamName
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	return p.describe(r.tag, native.UpdateReplace, native.Props("media.name", m.Name))
+}
+
+func (c *Session) updateStreamProps(r *request) error {
+	var m native.UpdateStreamProps
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	return p.describe(r.tag, m.Mode, m.Props)
+}
+
+// describe changes the stream's properties and acknowledges it.
+func (p *playback) describe(tag uint32, mode native.UpdateMode, props native.PropList) error {
+	c := p.session
+	if err := p.props.Update(mode, props); err != nil {
+		return err
+	}
+	c.reply(tag, nil)
+	c.server.announce(native.EventSinkInput|native.EventChange, p.index, c)
+	return nil
+}
+
+func (c *Session) removeStreamProps(r *request) error {
+	var m native.RemoveStreamProps
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	for _, key := range m.Keys {
+		p.props.Remove(key)
+	}
+	return p.describe(r.tag, native.UpdateReplace, nil)
+}
+
+// setInputVolume and setInputMute name a sink input, which must be one of the client's own user's, or the client the owner.
+func (c *Session) setInputVolume(r *request) error {
+	var m native.SetVolume
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p := c.visible(m.Index)
+	if p == nil {
+		return native.ErrNoEntity
+	}
+	if err := m.Volume.Check(int(p.input.Spec().Channels)); err != nil {
+		return err
+	}
+	volume := make([]pcm.Volume, len(m.Volume))
+	for i, v := range m.Volume {
+		volume[i] = pcm.Volume(v)
+	}
+	if err := p.input.SetVolume(volume); err != nil {
+		return native.ErrInvalid
+	}
+	return p.describe(r.tag, native.UpdateReplace, nil)
+}
+
+func (c *Session) setInputMute(r *request) error {
+	var m native.SetMute
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p := c.visible(m.Index)
+	if p == nil {
+		return native.ErrNoEntity
+	}
+	p.input.SetMuted(m.Muted)
+	return p.describe(r.tag, native.UpdateReplace, nil)
+}
+
+// visible is the sink input of that index if the client may know of it, else nil.
+func (c *Session) visible(index uint32) *playback {
+	if p := c.server.stream(index); p != nil && (c.grant == policy.Owner || c.sees(p.session)) {
+		return p
+	}
+	return nil
+}
