@@ -22,3 +22,80 @@ func BenchmarkResample(b *testing.B) {
 		}
 	}
 }
+
+func perSample(b *testing.B, samples int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*samples), "ns/sample")
+}
+
+func BenchmarkConvert(b *testing.B) {
+	floats, raw := sine(960, 2, 997, 48000), make([]byte, 4*1920)
+	for f := range numFormats {
+		b.Run("encode-"+f.String(), func(b *testing.B) {
+			for b.Loop() {
+				Encode(raw, floats, f)
+			}
+			perSample(b, len(floats))
+		})
+		b.Run("decode-"+f.String(), func(b *testing.B) {
+			for b.Loop() {
+				Decode(floats, raw, f)
+			}
+			perSample(b, len(floats))
+		})
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, channels := range [][2]int{{1, 2}, {2, 1}, {2, 2}, {6, 2}, {2, 8}} {
+		m := NewMatrix(DefaultMap(channels[0]), DefaultMap(channels[1]))
+		src, dst := sine(960, channels[0], 997, 48000), make([]float32, 960*channels[1])
+		b.Run(fmt.Sprintf("%d-%d", channels[0], channels[1]), func(b *testing.B) {
+			for b.Loop() {
+				m.Apply(dst, src)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*960), "ns/frame")
+		})
+	}
+}
+
+func BenchmarkMix(b *testing.B) {
+	src, dst := sine(960, 2, 997, 48000), make([]float32, 1920)
+	for _, c := range []struct {
+		name     string
+		from, to []float32
+	}{{"unity", []float32{1, 1}, []float32{1, 1}}, {"even", []float32{.5, .5}, []float32{.5, .5}}, {"uneven", []float32{.4, .5}, []float32{.4, .5}},
+		{"ramp", []float32{.4, .5}, []float32{.5, .4}}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				MixInto(dst, src, 2, c.from, c.to)
+			}
+			perSample(b, len(src))
+		})
+	}
+}
+
+func BenchmarkLevel(b *testing.B) {
+	buf := sine(960, 2, 997, 48000)
+	b.Run("peak", func(b *testing.B) {
+		for b.Loop() {
+			Peak(buf)
+		}
+		perSample(b, len(buf))
+	})
+	b.Run("clip", func(b *testing.B) {
+		for b.Loop() {
+			Clip(buf)
+		}
+		perSample(b, len(buf))
+	})
+}
+
+func BenchmarkNewResampler(b *testing.B) {
+	for _, rates := range [][2]int{{44100, 48000}, {47999, 48000}, {383999, 48000}, {383999, 4000}} {
+		b.Run(fmt.Sprintf("%d-%d", rates[0], rates[1]), func(b *testing.B) {
+			for b.Loop() {
+				NewResampler(2, rates[0], rates[1])
+			}
+		})
+	}
+}
