@@ -76,8 +76,9 @@ const (
 	Reset        Reason = "reset before the check"       // the connection was torn down
 	NotFound     Reason = "not in the kernel's table"    // the other end is not on this machine's loopback, or bound to a device
 	NotLoopback  Reason = "not a loopback address"
-	Changed      Reason = "other end changed" // the second look found another socket or user than the first
-	LookupFailed Reason = "lookup failed"     // the kernel could not be asked; Refusal.Err has the cause
+	Changed      Reason = "other end changed"    // the second look found another socket or user than the first
+	LookupFailed Reason = "lookup failed"        // the kernel could not be asked; Refusal.Err has the cause
+	TooMany      Reason = "too many connections" // of one user; Admit never says so, its caller does
 )
 
 // Refusal is the error for a connection that must be closed unread.
