@@ -139,3 +139,18 @@ func TestCardRecordsWithoutAllocating(t *testing.T) {
 		t.Fatal(n, "allocations a quantum")
 	}
 }
+
+func TestCardConforms(t *testing.T) {
+	clock := new(loop.Hand)
+	for _, c := range []device.Config{{}, {Rate: 44100, Channels: pcm.DefaultMap(6), Buffer: 3000, Margin: 64}} {
+		devicetest.Conformance(t, devicetest.Bench{
+			Make: func(*testing.T) device.Sink { return devicetest.New(clock, c) },
+			Now:  clock.Now,
+			Pass: clock.Advance,
+			Heard: func(t *testing.T, s device.Sink) []float32 {
+				return s.(*devicetest.Card).Heard()
+			},
+			Vanish: func(_ *testing.T, s device.Sink) { s.(*devicetest.Card).Unplug() },
+		})
+	}
+}

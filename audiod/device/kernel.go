@@ -1,0 +1,88 @@
+package device
+
+import (
+	"errors"
+	"unsafe"
+
+	"github.com/gen2brain/alsa"
+	"golang.org/x/sys/unix"
+)
+
+// The three calls of the kernel's PCM interface (include/uapi/sound/asound.h) that are made while sound plays, or that gen2brain/alsa
+// has no words for. Its Write takes any slice by reflection, which allocates, and repeats what was not accepted; its Timestamp
+// lacks the delay of what is on its way in the hardware. A C long is a Go int on Linux.
+
+// xferi is struct snd_xferi: the argument of WRITEI_FRAMES.
+type xferi struct {
+	result int
+	buf    unsafe.Pointer
+	frames uint
+}
+
+// pcmStatus is struct snd_pcm_status.
+type pcmStatus struct {
+	state               alsa.PcmState
+	trigger, tstamp     unix.Timespec
+	applPtr, hwPtr      uint
+	delay               int  // frames written and not heard
+	avail               uint // frames that may be written
+	availMax, overrange uint
+	suspendedState      alsa.PcmState
+	audioTstampData     uint32
+	audio, driver       unix.Timespec
+	audioAccuracy       uint32
+	_                   [52 - 2*unsafe.Sizeof(unix.Timespec{})]byte
+}
+
+// swParams is struct snd_pcm_sw_params.
+type swParams struct {
+	tstampMode       int32
+	periodStep       uint32
+	sleepMin         uint32
+	availMin         uint
+	xferAlign        uint
+	startThreshold   uint
+	stopThreshold    uint
+	silenceThreshold uint
+	silenceSize      uint
+	boundary         uint
+	proto            uint32
+	tstampType       uint32
+	_                [56]byte
+}
+
+const (
+	tstampEnable    = 1          // SNDRV_PCM_TSTAMP_ENABLE
+	tstampMonotonic = 1          // SNDRV_PCM_TSTAMP_TYPE_MONOTONIC
+	protoTstampType = 2<<16 | 12 // SNDRV_PROTOCOL_VERSION(2, 0, 12), the first in which tstampType counts
+)
+
+// ioctl repeats what a signal interrupts: Go's runtime sends its threads SIGURG at any time.
+func ioctl(fd uintptr, request uintptr, arg unsafe.Pointer) error {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, request, uintptr(arg))
+		if errno == 0 {
+			return nil
+		}
+		if errno != unix.EINTR {
+			return errno
+		}
+	}
+}
+
+// setTiming has the card start with the first frame, stop as soon as it runs dry, and play silence rather than old sound until that is
+// noticed (silence of a whole boundary: the kernel fills whatever is free). It never wakes anybody: nobody waits for it.
+func setTiming(fd uintptr, buffer int) error {
+	p := swParams{tstampMode: tstampEnable, periodStep: 1, availMin: uint(buffer), xferAlign: 1, startThreshold: 1, stopThreshold: uint(buffer),
+		proto: protoTstampType, tstampType: tstampMonotonic}
+	if err := ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p)); err != nil { // tells the boundary
+		return err
+	}
+	p.silenceSize, p.availMin = p.boundary, p.boundary
+	return ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p))
+}
+
+// ranDry tells an xrun (EPIPE) and a suspended machine (ESTRPIPE), after which the card plays again once prepared.
+func ranDry(err error) bool {
+	return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ESTRPIPE)
+}

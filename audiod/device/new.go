@@ -1,0 +1,54 @@
+package device
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"sandbox-audio/audiod/loop"
+)
+
+// Forms is how a device is named, for help and errors.
+const Forms = "auto, alsa[:CARD[,DEV]] (CARD by id or number, as in /proc/asound/cards), wav:FILE or null"
+
+// New makes the sink that spec names, closed:
+//
+//	auto               the best playback device of a real card, where there is one; else null, whose Description then says why
+//	alsa               the same, but an error where there is none
+//	alsa:CARD[,DEV]    this card, by id or number; it need not be there yet, it is looked for again at each Open
+//	wav:FILE           a file, written in real time
+//	null               nothing, in real time
+//
+// The clock must be CLOCK_MONOTONIC for a card, which stamps its position with that.
+func New(spec string, clock loop.Clock) (Sink, error) {
+	kind, rest, more := strings.Cut(spec, ":")
+	switch {
+	case kind == "null" && !more:
+		return &null{timed: timed{clock: clock}}, nil
+	case kind == "wav" && rest != "":
+		path, err := filepath.Abs(rest)
+		if err != nil {
+			return nil, fmt.Errorf("device %q: %w", spec, err)
+		}
+		return &wav{timed: timed{clock: clock}, path: path}, nil
+	case kind == "alsa" && !more:
+		p, err := findCard(address{device: anyDevice})
+		if err != nil {
+			return nil, err
+		}
+		return newCard(p.address(), clock), nil
+	case kind == "alsa":
+		a, err := parseAddress(rest)
+		if err != nil {
+			return nil, fmt.Errorf("device %q: %w", spec, err)
+		}
+		return newCard(a, clock), nil
+	case kind == "auto" && !more:
+		p, err := findCard(address{device: anyDevice})
+		if err != nil {
+			return &null{timed: timed{clock: clock}, reason: err.Error()}, nil
+		}
+		return newCard(p.address(), clock), nil
+	}
+	return nil, fmt.Errorf("no device is called %q: the forms are %s", spec, Forms)
+}
