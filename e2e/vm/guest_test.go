@@ -2,22 +2,103 @@ package vm
 
 import (
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
+	"time"
+
+	"sandbox-audio/e2e/sound"
 )
 
+// TestGuest boots once and asks all that other tests rely on.
 func TestGuest(t *testing.T) {
-	g := Boot(t, Options{Cards: []Card{HDA, AC97, USB}, Modules: []string{"snd-aloop"}})
-	if r := g.Run(t, "echo out; echo err >&2; exit 37"); r.ExitCode != 37 || r.Output != "out\nerr\n" {
-		t.Errorf("%+v", r)
+	host := t.TempDir() + "/tool"
+	if err := os.WriteFile(host, []byte("#!/bin/sh\necho \"from the host\"\n"), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	t.Log(g.Must(t, "cat /proc/asound/cards; amixer -c 0; amixer -c 1; amixer -c 2; cat /sys/kernel/security/lsm; uptime"))
-	t.Log(g.Must(t, "sox -n -r 48000 -b 16 -c 2 /tmp/t.wav synth 2 sine 1000 gain -6; for c in 0 1 2; do time aplay -D hw:$c /tmp/t.wav; done; dmesg|tail -5"))
-	t.Log(string(g.Monitor(t, "query-status", nil)))
+	tone := []sound.Tone{{Freq: 997, DB: -6}}
+	other := []sound.Tone{{Freq: 440, DB: -20}}
+	g := Boot(t, Options{Cards: []Card{HDA, AC97, USB}, Modules: []string{"snd-aloop"}, Files: map[string]string{"/opt/some where/tool": host}})
+
+	t.Run("output and status", func(t *testing.T) {
+		if r := g.Run(t, "echo out; echo err >&2; exit 37"); r.ExitCode != 37 || r.Output != "out\nerr\n" {
+			t.Errorf("%+v", r)
+		}
+		if r := g.Run(t, "kill -TERM $$"); r.ExitCode != 143 || r.Output != "" {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("files", func(t *testing.T) {
+		if out := g.Must(t, "'/opt/some where/tool'; echo late >/job/late"); out != "from the host\n" {
+			t.Error(out)
+		}
+		if b, err := os.ReadFile(g.Shared("late")); string(b) != "late\n" {
+			t.Error(string(b), err)
+		}
+	})
+	t.Run("a system", func(t *testing.T) {
+		g.Must(t, `set -e
+			touch /etc/written-by-a-guest
+			useradd --system --create-home someone && runuser -u someone -- id && userdel --remove someone
+			grep -q landlock /sys/kernel/security/lsm
+			ss --tcp --listening --processes
+			visudo -c`)
+	})
+	t.Run("the root stays as it was", func(t *testing.T) {
+		if _, err := os.Stat(cached(t).dir + "/etc/written-by-a-guest"); !os.IsNotExist(err) {
+			t.Error("a guest's file is in the shared root: ", err)
+		}
+	})
+	t.Run("monitor", func(t *testing.T) {
+		g.Monitor(t, "device_add", map[string]any{"driver": "usb-kbd", "id": "keyboard", "bus": "xhci.0"})
+		g.Must(t, "for try in $(seq 100); do grep -qs Keyboard /sys/bus/usb/devices/*/product && exit; sleep 0.1; done; exit 1")
+		if status := g.Monitor(t, "query-status", nil); !strings.Contains(string(status), "running") {
+			t.Errorf("%s", status)
+		}
+	})
+	t.Run("go tests", func(t *testing.T) {
+		g.Test(t, "sandbox-audio/e2e/vm", "TestSources|TestQuote")
+	})
+
+	for name, tones := range map[string][]sound.Tone{"tone.wav": tone, "other.wav": other} {
+		if err := sound.Sines(48000, 3*time.Second, tones, other).WriteWAV(g.Shared(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.Must(t, `aplay -q -D hw:Intel /job/tone.wav && aplay -q -D hw:I82801AAICH /job/tone.wav && aplay -q -D hw:Audio /job/tone.wav &&
+		{ arecord -q -D hw:Loopback,1 -f S16_LE -r 48000 -c 2 -d 2 /job/loop.wav & } && aplay -q -D hw:Loopback,0 /job/tone.wav && wait`)
 	g.Close()
-	for i := range 3 {
-		info, err := os.Stat(g.CardWAV(i))
-		t.Log(info.Size(), err)
-		b, _ := os.ReadFile(g.CardWAV(i))
-		os.WriteFile("/tmp/e2ew/card"+string('0'+rune(i))+".wav", b, 0o644)
+	for file, card := range map[string]string{g.CardWAV(0): "HDA", g.CardWAV(1): "AC97", g.CardWAV(2): "USB", g.Shared("loop.wav"): "Loopback"} {
+		t.Run(card, func(t *testing.T) {
+			s, err := sound.ReadWAV(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, _ = s.Trim(-50)
+			t.Logf("%s: %v of 3 s", card, s.Duration())
+			if s.Duration() < 1900*time.Millisecond {
+				t.Errorf("only %v of sound", s.Duration())
+			}
+			sound.Hear(t, s, 0, -80, tone...)
+			sound.Hear(t, s, 1, -80, other...)
+		})
+	}
+}
+
+func TestSources(t *testing.T) {
+	for name, file := range map[string]string{
+		"one line": "# deb http://a/debian trixie main\ndeb [arch=amd64 signed-by=/x.gpg] http://mirror/debian trixie main contrib\ndeb http://mirror/debian trixie-updates main\n",
+		"deb822":   "Types: deb\n# URIs: http://a/debian\nURIs: http://mirror/debian\nSuites: trixie trixie-updates\nComponents: main\n\nTypes: deb\nURIs: http://security/debian\nSuites: trixie-security\nComponents: main\n",
+	} {
+		if uris := sources(file, "trixie"); len(uris) != 1 || uris[0] != "http://mirror/debian" {
+			t.Errorf("%s: %q", name, uris)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	out, err := exec.Command("sh", "-c", "printf %s "+quote(`it's "$HOME"`)).Output()
+	if string(out) != `it's "$HOME"` || err != nil {
+		t.Errorf("%s %v", out, err)
 	}
 }

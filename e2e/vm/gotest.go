@@ -1,0 +1,56 @@
+package vm
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Test compiles the tests of the Go package pkg (an import path), runs those that match pattern in the guest as root, and
+// reports each of them, skipped ones too, as a subtest of t. env are assignments for its environment. No match fails t.
+func (g *Guest) Test(t *testing.T, pkg, pattern string, env ...string) {
+	t.Helper()
+	binary := strings.ReplaceAll(pkg, "/", "_") + ".test"
+	build := exec.Command("go", "test", "-c", "-buildvcs=false", "-o", g.Shared(binary), pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
+	}
+	r := g.Run(t, fmt.Sprintf("cd /tmp && %s /job/%s -test.v -test.run %s", strings.Join(quoted(env), " "), binary, quote(pattern)))
+	verdicts := regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(`).FindAllStringSubmatch(r.Output, -1)
+	for _, v := range verdicts {
+		t.Run(v[2], func(t *testing.T) {
+			if v[1] == "SKIP" {
+				t.Skip("skipped in the guest:\n" + about(v[2], r.Output))
+			}
+			if v[1] == "FAIL" {
+				t.Error("failed in the guest:\n" + about(v[2], r.Output))
+			}
+		})
+	}
+	if len(verdicts) == 0 || r.ExitCode != 0 && !t.Failed() {
+		t.Errorf("status %d of %s, %d tests:\n%s", r.ExitCode, filepath.Base(pkg), len(verdicts), r.Output)
+	}
+}
+
+// about is what a test said, up to where the next one begins.
+func about(test, output string) string {
+	_, said, _ := strings.Cut(output, "=== RUN   "+test+"\n")
+	if end := regexp.MustCompile(`(?m)^(=== RUN   [^/\n]+|PASS|FAIL)$`).FindStringIndex(said); end != nil {
+		said = said[:end[0]]
+	}
+	return said
+}
+
+func quoted(words []string) (all []string) {
+	for _, w := range words {
+		all = append(all, quote(w))
+	}
+	return append([]string{"env"}, all...)
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
