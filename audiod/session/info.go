@@ -77,9 +77,9 @@ func (c *Session) sink() native.SinkInfo {
 		BaseVolume: native.VolumeNorm, State: native.Idle, VolumeSteps: 0x10001, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	if c.grant == policy.Owner {
 		info.Description = "Sandbox audio on " + native.Clean(state.Description)
-		info.Props = native.Props("device.description", info.Description, "device.string", state.Device)
+		info.Props = native.Text("device.description", info.Description, "device.string", state.Device)
 	} else {
-		info.Props = native.Props("device.description", info.Description)
+		info.Props = native.Text("device.description", info.Description)
 	}
 	for _, p := range c.server.streams {
 		if t := p.input.Timing(); c.sees(p.session) && t.Playing {

@@ -324,7 +324,7 @@ func (c *Session) setStreamName(r *request) error {
 	if err != nil {
 		return err
 	}
-	return p.describe(r.tag, native.UpdateReplace, native.Props("media.name", m.Name))
+	return c.describe(p, r.tag, native.UpdateReplace, native.Text("media.name", m.Name))
 }
 
 func (c *Session) updateStreamProps(r *request) error {
@@ -336,17 +336,16 @@ func (c *Session) updateStreamProps(r *request) error {
 	if err != nil {
 		return err
 	}
-	return p.describe(r.tag, m.Mode, m.Props)
+	return c.describe(p, r.tag, m.Mode, m.Props)
 }
 
-// describe changes the stream's properties and acknowledges it.
-func (p *playback) describe(tag uint32, mode native.UpdateMode, props native.PropList) error {
-	c := p.session
+// describe changes a stream's properties, acknowledges it, and tells whoever may know of the stream.
+func (c *Session) describe(p *playback, tag uint32, mode native.UpdateMode, props native.PropList) error {
 	if err := p.props.Update(mode, props); err != nil {
 		return err
 	}
 	c.reply(tag, nil)
-	c.server.announce(native.EventSinkInput|native.EventChange, p.index, c)
+	c.server.announce(native.EventSinkInput|native.EventChange, p.index, p.session)
 	return nil
 }
 
@@ -362,7 +361,7 @@ func (c *Session) removeStreamProps(r *request) error {
 	for _, key := range m.Keys {
 		p.props.Remove(key)
 	}
-	return p.describe(r.tag, native.UpdateReplace, nil)
+	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 
 // setInputVolume and setInputMute name a sink input, which must be one of the client's own user's, or the client the owner.
@@ -385,7 +384,7 @@ func (c *Session) setInputVolume(r *request) error {
 	if err := p.input.SetVolume(volume); err != nil {
 		return native.ErrInvalid
 	}
-	return p.describe(r.tag, native.UpdateReplace, nil)
+	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 
 func (c *Session) setInputMute(r *request) error {
@@ -398,7 +397,7 @@ func (c *Session) setInputMute(r *request) error {
 		return native.ErrNoEntity
 	}
 	p.input.SetMuted(m.Muted)
-	return p.describe(r.tag, native.UpdateReplace, nil)
+	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 
 // visible is the sink input of that index if the client may know of it, else nil.

@@ -38,6 +38,7 @@ type Session struct {
 	packet  native.Header
 	left    uint32    // bytes of the packet's payload still to come
 	control []byte    // payload of a control packet that comes in parts
+	request request   // being answered
 	sound   *playback // where a sound packet goes; nil when its stream is gone
 
 	outbox []byte
@@ -166,14 +167,15 @@ func (c *Session) execute(payload []byte) {
 		return
 	}
 	h := lookup(op)
-	r := request{op: op, tag: tag, fields: fields}
+	r := &c.request
+	*r = request{op: op, tag: tag, fields: fields}
 	switch {
 	case h.do == nil:
 		err = h.without(c.grant)
 	case h.grant > c.grant:
 		err = native.ErrAccess
 	default:
-		err = h.do(c, &r)
+		err = h.do(c, r)
 	}
 	var code native.Code
 	switch {
