@@ -1,0 +1,76 @@
+// Command sandbox-audio runs desktop programs as another Unix user, with sound.
+//
+// This file turns errors into exit statuses and nothing else; every command has a file of its own.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/launcher"
+)
+
+// commands makes every command, in the order in which help lists them.
+var commands = []func() *cobra.Command{
+	newRunCommand,
+	newSetupCommand,
+	newTeardownCommand,
+}
+
+func main() { os.Exit(mainStatus()) }
+
+func mainStatus() int {
+	if filepath.Base(os.Args[0]) == launcher.EntryName {
+		return launcher.Enter(os.Args[1:])
+	}
+	err := newRootCommand().Execute()
+	status := 0
+	var s *statusError
+	switch {
+	case errors.As(err, &s):
+		status, err = s.status, s.err
+	case err != nil:
+		status = 1
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sandbox-audio:", err)
+	}
+	return status
+}
+
+// statusError ends the program with a status other than 1; err is nil when there is nothing to say.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
+func (e *statusError) Unwrap() error { return e.err }
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sandbox-audio",
+		Short: "Run desktop programs as another Unix user, with sound",
+		Long: `Run a desktop program as another Unix user, so that it cannot reach your files, and hear it all the same.
+
+  sandbox-audio setup           once: makes the other user
+  sandbox-audio run firefox     as often as you like`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	for _, make := range commands {
+		root.AddCommand(make())
+	}
+	return root
+}
+
+// addProfileFlag gives cmd the flag that all commands about one helper share.
+func addProfileFlag(cmd *cobra.Command, profile *string) {
+	cmd.Flags().StringVar(profile, "profile", launcher.DefaultProfile, "the helper and its rules")
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/launcher"
+)
+
+type runOptions struct {
+	profile string
+	method  string
+	dryRun  bool
+}
+
+func newRunCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run APP [ARG...]",
+		Short: "Run a program as the helper",
+		Long: `Run a program as the helper user, with sound. What follows APP belongs to APP.
+
+Exit status: APP's own; 128+n when signal n ended it; 125 when sandbox-audio itself failed, 126 when APP cannot be
+executed, 127 when there is no APP.`,
+		Example: "  sandbox-audio run firefox --private-window\n  sandbox-audio run --profile bank chromium",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			status, err := runRun(o, args)
+			if status == 0 && err == nil {
+				return nil
+			}
+			return &statusError{status, err}
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &statusError{launcher.StatusFailed, err} })
+	addProfileFlag(cmd, &o.profile)
+	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
+	return cmd
+}
+
+func runRun(o runOptions, args []string) (status int, err error) {
+	plan, err := planRun(o, args)
+	if err != nil {
+		return launcher.StatusFailed, err
+	}
+	if o.dryRun {
+		fmt.Print(plan)
+		return 0, nil
+	}
+	return plan.Run(sound, say)
+}
+
+func planRun(o runOptions, args []string) (*launcher.Plan, error) {
+	owner, err := launcher.Owner()
+	if err != nil {
+		return nil, err
+	}
+	if err := launcher.AsOwner(owner); err != nil {
+		return nil, err
+	}
+	config, err := launcher.LoadConfig()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/" // the directory is gone, or closed to us
+	}
+	return launcher.NewPlan(launcher.Request{
+		Profile: o.profile, Method: o.method, Argv: args, Environ: os.Environ(), Dir: dir,
+	}, owner, config)
+}
+
+// say tells the person something while the program runs.
+func say(text string) { fmt.Fprintln(os.Stderr, "sandbox-audio:", text) }
+
+// sound is how run reaches the sound daemon.
+var sound launcher.Sound

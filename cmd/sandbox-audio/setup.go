@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/launcher"
+)
+
+type setupOptions struct {
+	profile string
+	dryRun  bool
+}
+
+func newSetupCommand() *cobra.Command {
+	var o setupOptions
+	cmd := &cobra.Command{
+		Use:   "setup",
+		Short: "Make or repair the helper user and all that belongs to it",
+		Long: `Make the Unix user that programs run as, with a private home, and let yourself start programs as it without
+a password. Called again it repairs what is damaged and leaves the rest alone. Needs root and asks sudo for it.
+
+Exit status: 0 done, 1 failed; what a failed first setup had made is undone.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return runSetup(o) },
+	}
+	addProfileFlag(cmd, &o.profile)
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be made and change nothing")
+	return cmd
+}
+
+func runSetup(o setupOptions) error {
+	if os.Geteuid() != 0 && !o.dryRun {
+		return launcher.Elevate()
+	}
+	owner, err := launcher.Owner()
+	if err != nil {
+		return err
+	}
+	return launcher.Setup(owner, o.profile, o.dryRun, reportStep)
+}
+
+// reportStep says one line about each step.
+func reportStep(state string, s launcher.Step) {
+	fmt.Fprintf(os.Stderr, "%s: %s\n", state, s.Describe())
+}

@@ -1,0 +1,231 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// EntryName is what the entry program is called; a binary started under this name must call Enter and nothing else.
+const EntryName = "enter"
+
+// orphanGrace is what a program has to end after SIGTERM when its owner's run is gone.
+const orphanGrace = 3 * time.Second
+
+// Statuses of run that are not the program's own, as in env(1) and nohup(1).
+const (
+	StatusFailed        = 125 // sandbox-audio itself failed
+	StatusCannotExecute = 126 // the program is there and cannot be run
+	StatusNotFound      = 127 // the program is not there
+)
+
+// forwarded are the signals that run passes on to the program.
+var forwarded = []os.Signal{
+	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGCONT, syscall.SIGTSTP,
+}
+
+// Enter is the entry program: sudo or su starts it as the helper with the name of run's socket and run's uid. It takes
+// the request from there, runs the program as its child in a session of its own, passes signals on, and tells how
+// the program ended. When run goes away the program is ended. Enter returns the exit status of the process.
+func Enter(args []string) int {
+	// The program dies with the thread that started it (PR_SET_PDEATHSIG), which therefore must be one that stays.
+	runtime.LockOSThread()
+	// Not ignored but taken and dropped: what is ignored here would stay so in the program.
+	signal.Notify(make(chan os.Signal, 1), forwarded...)
+	code, err := enter(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return code
+}
+
+func enter(args []string) (int, error) {
+	if len(args) != 2 || !strings.HasPrefix(args[0], "@") {
+		return StatusFailed, errors.New("this program is started by sandbox-audio run, not by hand")
+	}
+	ownerUID, err := strconv.Atoi(args[1])
+	if err != nil {
+		return StatusFailed, err
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Net: "unix", Name: args[0]})
+	if err != nil {
+		return StatusFailed, fmt.Errorf("reach sandbox-audio run: %w", err)
+	}
+	defer conn.Close()
+	if cred, err := peerCred(conn); err != nil || int(cred.Uid) != ownerUID {
+		return StatusFailed, fmt.Errorf("the caller is not uid %d: %w", ownerUID, err)
+	}
+	req, stdio, err := receiveRequest(conn)
+	if err != nil {
+		return StatusFailed, fmt.Errorf("read the request: %w", err)
+	}
+	pid, home, err := start(req, stdio)
+	for _, fd := range stdio {
+		_ = unix.Close(fd) // the program has them
+	}
+	if err != nil {
+		code := StatusCannotExecute
+		if errors.Is(err, exec.ErrNotFound) {
+			code = StatusNotFound
+		}
+		return code, writeMessage(conn, outcome{Error: err.Error(), Code: code}, maxOutcome)
+	}
+	if err := writeMessage(conn, outcome{PID: pid, Home: home}, maxOutcome); err != nil {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+		return StatusFailed, err
+	}
+	return supervise(conn, pid)
+}
+
+// start runs the program; home tells that it starts in its home because the directory asked for is closed to it. The
+// error wraps exec.ErrNotFound when there is no such program.
+func start(req request, stdio []int) (pid int, home bool, err error) {
+	syscall.Umask(req.Umask)
+	if dir, ok := strings.CutPrefix(req.RuntimeDir, req.Home+"/"); ok {
+		if err := privateDir(req.Home, dir); err != nil {
+			return 0, false, fmt.Errorf("make the runtime directory: %w", err)
+		}
+	}
+	if os.Chdir(req.Dir) != nil {
+		home = true
+		if err := os.Chdir(req.Home); err != nil {
+			return 0, false, err
+		}
+	}
+	path, err := lookPath(req.Argv[0], req.Env)
+	if err != nil {
+		return 0, home, err
+	}
+	if err := closeOnExec(); err != nil {
+		return 0, home, err
+	}
+	var none unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil); err != nil {
+		return 0, home, err
+	}
+	pid, err = syscall.ForkExec(path, req.Argv, &syscall.ProcAttr{
+		Env:   req.Env,
+		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
+		// A session of its own: no way to type into the owner's terminal (TIOCSTI, ioctl_tty(2)).
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		return 0, home, &fs.PathError{Op: "execute", Path: path, Err: err}
+	}
+	return pid, home, nil
+}
+
+// lookPath finds the program as a shell would, in the PATH it is going to have.
+func lookPath(name string, env []string) (string, error) {
+	for _, v := range env {
+		if path, ok := strings.CutPrefix(v, "PATH="); ok {
+			if err := os.Setenv("PATH", path); err != nil {
+				return "", err
+			}
+		}
+	}
+	path, err := exec.LookPath(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+	}
+	return path, err
+}
+
+// privateDir makes dir below home, every part of it the helper's alone.
+func privateDir(home, dir string) error {
+	root, err := os.OpenRoot(home)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return root.Chmod(dir, 0o700)
+}
+
+// supervise passes orders on until the program ends, and tells how it did.
+func supervise(conn *net.UnixConn, pid int) (int, error) {
+	var mu sync.Mutex // guards over: once the program is reaped, its number may be another's
+	over := false
+	kill := func(sig syscall.Signal) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			_ = syscall.Kill(-pid, sig) // the group is there until it is reaped
+		}
+	}
+	go func() {
+		for {
+			var o order
+			if err := readMessage(conn, &o, maxOrder); err != nil {
+				break
+			}
+			if o.Signal > 0 && o.Signal <= 64 {
+				kill(o.Signal)
+			}
+		}
+		kill(syscall.SIGCONT)
+		kill(syscall.SIGTERM)
+		time.AfterFunc(orphanGrace, func() { kill(syscall.SIGKILL) })
+	}()
+	info := unix.Siginfo{}
+	for {
+		// Left unreaped until over is set.
+		if err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+			break
+		}
+	}
+	mu.Lock()
+	over = true
+	mu.Unlock()
+	var status syscall.WaitStatus
+	for {
+		if _, err := syscall.Wait4(pid, &status, 0, nil); err == syscall.EINTR {
+			continue
+		} else if err != nil {
+			return StatusFailed, err
+		}
+		break
+	}
+	end := outcome{Code: status.ExitStatus()}
+	code := end.Code
+	if status.Signaled() {
+		end = outcome{Signal: status.Signal()}
+		code = 128 + int(end.Signal)
+	}
+	_ = writeMessage(conn, end, maxOutcome) // run may be gone, and then nobody asks
+	return code, nil
+}
+
+// closeOnExec keeps every descriptor but the standard three from the programs this process starts. su passes on all it
+// has, also those that this process got from whoever started it.
+func closeOnExec() error {
+	err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil || err != unix.ENOSYS && err != unix.EINVAL {
+		return err
+	}
+	fds, err := os.ReadDir("/proc/self/fd") // Linux before 5.11
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		if n, err := strconv.Atoi(fd.Name()); err == nil && n > 2 {
+			unix.CloseOnExec(n)
+		}
+	}
+	return nil
+}

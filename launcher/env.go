@@ -1,0 +1,56 @@
+package launcher
+
+import (
+	"slices"
+	"strings"
+)
+
+// passed are the variables a program may have from the owner; with a star at the end, every one that begins so. The
+// rest, whatever it is, stays with the owner: agents' sockets, keys, cookies, session addresses. What names a display
+// is granted with the display, not here.
+var passed = []string{
+	"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "LC_*", "TZ",
+	"DISPLAY", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP", "DESKTOP_SESSION",
+	"XCURSOR_THEME", "XCURSOR_SIZE", "GDK_SCALE", "GDK_DPI_SCALE", "QT_SCALE_FACTOR", "QT_QPA_PLATFORMTHEME",
+	"GTK_THEME", "MOZ_ENABLE_WAYLAND", "LIBVA_DRIVER_NAME", "VDPAU_DRIVER", "DRI_PRIME",
+	"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+}
+
+// helperPath is where a helper's programs are looked for: the system's folders and none of the owner's.
+const helperPath = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+
+// environment builds a program's environment from nothing: what passed lets through of the owner's, and what the
+// helper needs of its own. It is sorted, and the same whichever way the helper is entered.
+func environment(owners []string, ownerHome string, helper Account, runtimeDir, servers string) []string {
+	var env []string
+	for _, v := range owners {
+		name, value, ok := strings.Cut(v, "=")
+		if ok && mayPass(name) && !pointsInto(value, ownerHome) {
+			env = append(env, v)
+		}
+	}
+	env = append(env,
+		"HOME="+helper.Home,
+		"USER="+helper.Name,
+		"LOGNAME="+helper.Name,
+		"SHELL=/bin/sh",
+		"PATH="+helperPath,
+		"XDG_RUNTIME_DIR="+runtimeDir,
+		"PULSE_SERVER="+servers,
+		"QT_X11_NO_MITSHM=1", // shared memory with the X server fails between users
+	)
+	slices.Sort(env)
+	return slices.Compact(env)
+}
+
+func mayPass(name string) bool {
+	return slices.ContainsFunc(passed, func(p string) bool {
+		prefix, star := strings.CutSuffix(p, "*")
+		return name == p || star && strings.HasPrefix(name, prefix)
+	})
+}
+
+// pointsInto reports whether value mentions a path at or below dir. Home directories that are no one's own do not count.
+func pointsInto(value, dir string) bool {
+	return len(dir) > 1 && strings.Contains(value, dir)
+}

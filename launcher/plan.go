@@ -1,0 +1,220 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Request is what a person asks of run.
+type Request struct {
+	Profile string
+	Method  string   // auto, sudo or su; empty is auto
+	Argv    []string // the program and its arguments
+	Environ []string // the caller's
+	Dir     string   // the caller's
+}
+
+// Plan is all that run is going to do, decided before anything is done. A dry run prints it.
+type Plan struct {
+	Owner     Account
+	Helper    Account
+	Method    string   // sudo or su
+	Enter     []string // becomes the helper; the socket's name and the owner's uid follow
+	Daemon    []string // starts the sound daemon when none runs
+	Addresses []string // where the daemon listens
+	DaemonUID int
+	Notes     []string // what is not as setup leaves it, and how to repair it
+	request   request
+}
+
+// facts is what a plan depends on, read from the machine.
+type facts struct {
+	owner      Account
+	profile    *Profile
+	helper     Account
+	daemonUID  int
+	helpers    []string // of all the owner's profiles
+	self       string   // the path of this binary
+	sudo, su   string   // paths; empty where not installed
+	socketDir  bool     // the socket's directory is there and the daemon's alone to write
+	runtimeDir bool     // the helper's directory below /run is there and the helper's
+	loginDir   bool     // so is the one a login makes, /run/user/UID
+	umask      int
+}
+
+// NewPlan reads the machine and decides. It changes nothing. The caller must be the owner: see AsOwner.
+func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
+	f, err := readFacts(owner, req.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return f.plan(req, config)
+}
+
+func readFacts(owner Account, profile string) (f facts, err error) {
+	f.owner = owner
+	if f.profile, err = FindProfile(owner, profile); err != nil {
+		return f, err
+	}
+	repair := "repair it with: sandbox-audio setup --profile " + profile
+	f.helper, err = accountByName(f.profile.Helper)
+	if err == nil && (f.helper.UID != f.profile.HelperUID || f.helper.UID == 0 || f.helper.UID == owner.UID) {
+		err = fmt.Errorf("it has the uid %d, not %d as setup made it", f.helper.UID, f.profile.HelperUID)
+	}
+	if err != nil {
+		return f, fmt.Errorf("the helper %s: %w; %s", f.profile.Helper, err, repair)
+	}
+	daemon, err := accountByName(f.profile.daemonUser())
+	if err != nil {
+		return f, fmt.Errorf("the sound daemon's user %s: %w; %s", f.profile.daemonUser(), err, repair)
+	}
+	f.daemonUID = daemon.UID
+	st, err := os.Lstat(f.profile.Entry)
+	if err != nil {
+		return f, fmt.Errorf("the entry program: %w; %s", err, repair)
+	}
+	if uid, _ := fileOwner(st); uid != 0 || st.Mode() != 0o755 {
+		return f, fmt.Errorf("the entry program %s is not root's alone to change; %s", f.profile.Entry, repair)
+	}
+	all, err := profiles()
+	if err != nil {
+		return f, err
+	}
+	for _, p := range all {
+		if p.OwnerUID == owner.UID {
+			f.helpers = append(f.helpers, p.Helper)
+		}
+	}
+	if f.self, err = os.Executable(); err != nil {
+		return f, err
+	}
+	f.sudo, _ = tool("sudo")
+	f.su, _ = tool("su")
+	f.socketDir = ownDir(filepath.Dir(f.profile.Socket), f.daemonUID, 0o755)
+	f.runtimeDir = ownDir(f.profile.RuntimeDir, f.helper.UID, 0o700)
+	f.loginDir = ownDir(loginDir(f.helper.UID), f.helper.UID, 0o700)
+	f.umask = syscall.Umask(0o077) // there is no way to only ask
+	syscall.Umask(f.umask)
+	return f, nil
+}
+
+// ownDir reports whether path is a directory of uid's with just this mode.
+func ownDir(path string, uid int, mode fs.FileMode) bool {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	owner, _ := fileOwner(st)
+	return owner == uid && st.Mode() == fs.ModeDir|mode
+}
+
+func loginDir(uid int) string { return "/run/user/" + strconv.Itoa(uid) }
+
+func validMethod(m string) bool { return slices.Contains([]string{"", "auto", "sudo", "su"}, m) }
+
+func (f *facts) plan(req Request, config Config) (*Plan, error) {
+	if len(req.Argv) == 0 || req.Argv[0] == "" {
+		return nil, errors.New("no program named")
+	}
+	p := &Plan{Owner: f.owner, Helper: f.helper, DaemonUID: f.daemonUID}
+	var err error
+	if p.Method, p.Enter, err = f.become(req.Method, config.Method); err != nil {
+		return nil, err
+	}
+	p.Addresses = []string{f.profile.unixAddr(), f.profile.tcpAddr()}
+	if !f.socketDir {
+		p.Addresses = p.Addresses[1:]
+	}
+	p.Daemon = []string{f.self, "daemon"}
+	for _, addr := range p.Addresses {
+		p.Daemon = append(p.Daemon, "--listen", addr)
+	}
+	for _, name := range slices.Concat(f.helpers, config.Allow) {
+		p.Daemon = append(p.Daemon, "--allow", name)
+	}
+	p.Daemon = append(p.Daemon, "--idle-exit", "1m")
+	if config.Device != "" {
+		p.Daemon = append(p.Daemon, "--device", config.Device)
+	}
+	runtimeDir := filepath.Join(f.helper.Home, ".cache/sandbox-audio/run")
+	switch {
+	case f.loginDir:
+		runtimeDir = loginDir(f.helper.UID)
+	case f.runtimeDir:
+		runtimeDir = f.profile.RuntimeDir
+	}
+	if !f.socketDir || !f.runtimeDir {
+		p.Notes = append(p.Notes, fmt.Sprintf("the directories below %s are gone, as after a reboot: sound goes over TCP; bring them back with: sandbox-audio setup --profile %s", runDir, f.profile.Name))
+	}
+	p.request = request{
+		Argv: req.Argv, Dir: req.Dir, Umask: f.umask,
+		Home: f.helper.Home, RuntimeDir: runtimeDir,
+		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(p.Addresses, " ")),
+	}
+	return p, nil
+}
+
+// become decides how to become the helper: what the command line says, else what the configuration says, else su for
+// root, which needs no rule, and sudo for everyone else.
+func (f *facts) become(asked, configured string) (method string, argv []string, err error) {
+	if asked == "" {
+		asked = configured
+	}
+	if !validMethod(asked) {
+		return "", nil, fmt.Errorf("method %q is none of auto, sudo and su", asked)
+	}
+	root := f.owner.UID == 0
+	switch {
+	case asked == "su" && !root:
+		return "", nil, errors.New("su would ask for the helper's password, which it has none of; leave --method su to root")
+	case asked == "su" && f.su == "", asked != "sudo" && root && f.su == "" && f.sudo == "":
+		_, err := tool("su")
+		return "", nil, err
+	case asked == "su" || asked != "sudo" && root && f.su != "":
+		// The entry program in the shell's place gets what follows the name as its arguments; no shell reads them.
+		return "su", []string{f.su, "-s", f.profile.Entry, "--", f.helper.Name}, nil
+	case f.sudo == "":
+		_, err := tool("sudo")
+		return "", nil, err
+	}
+	return "sudo", []string{f.sudo, "-n", "-u", f.helper.Name, "--", f.profile.Entry}, nil
+}
+
+// String is the plan for a person to read.
+func (p *Plan) String() string {
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "%-12s %s\n", name, value) }
+	line("owner", fmt.Sprintf("%s (uid %d)", p.Owner.Name, p.Owner.UID))
+	line("helper", fmt.Sprintf("%s (uid %d)", p.Helper.Name, p.Helper.UID))
+	line("sound", strings.Join(p.Addresses, " "))
+	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
+	line("become", commandLine(p.Enter)+" @SOCKET "+strconv.Itoa(p.Owner.UID))
+	line("directory", p.request.Dir+"   (its home, when it cannot enter that)")
+	for _, v := range p.request.Env {
+		line("environment", printable(v))
+	}
+	line("program", commandLine(p.request.Argv))
+	for _, n := range p.Notes {
+		line("note", n)
+	}
+	return b.String()
+}
+
+// commandLine writes arguments as a shell would take them.
+func commandLine(argv []string) string {
+	quoted := make([]string, len(argv))
+	for i, arg := range argv {
+		if arg == "" || strings.Trim(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@,+%") != "" {
+			arg = "'" + strings.ReplaceAll(printable(arg), "'", `'\''`) + "'"
+		}
+		quoted[i] = arg
+	}
+	return strings.Join(quoted, " ")
+}

@@ -1,0 +1,95 @@
+package launcher
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	termGrace = 3 * time.Second // between SIGTERM and SIGKILL
+	killWait  = 5 * time.Second // until a killed process must be gone
+	pollEvery = 10 * time.Millisecond
+)
+
+// endProcesses ends every process that has uid as any of its user ids: SIGTERM first, SIGKILL to those that stay.
+// Zombies are their parents' business and do not count.
+func endProcesses(uid int) error {
+	for _, round := range []struct {
+		sig  syscall.Signal
+		wait time.Duration
+	}{{syscall.SIGTERM, termGrace}, {syscall.SIGKILL, killWait}} {
+		told := map[int]bool{}
+		for end := time.Now().Add(round.wait); ; time.Sleep(pollEvery) {
+			pids, err := processesOf(uid)
+			if err != nil || len(pids) == 0 {
+				return err
+			}
+			for _, pid := range pids {
+				if !told[pid] { // also those that a process started while we were looking
+					told[pid] = true
+					_ = syscall.Kill(pid, round.sig) // gone meanwhile is as good
+				}
+			}
+			if time.Now().After(end) {
+				break
+			}
+		}
+	}
+	pids, err := processesOf(uid)
+	if err == nil && len(pids) > 0 {
+		err = fmt.Errorf("process %d (%s) of uid %d does not end", pids[0], processName(pids[0]), uid)
+	}
+	return err
+}
+
+// processesOf lists the processes, except this one, that have uid as any of their user ids.
+func processesOf(uid int) (pids []int, err error) {
+	want := strconv.Itoa(uid)
+	err = eachProcess(func(pid int) bool {
+		uids, ok := processUIDs(strconv.Itoa(pid))
+		if ok && pid != os.Getpid() && slices.Contains(uids, want) {
+			pids = append(pids, pid)
+		}
+		return true
+	})
+	return pids, err
+}
+
+// eachProcess calls f with each process id of /proc until it returns false.
+func eachProcess(f func(pid int) bool) error {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && !f(pid) {
+			break
+		}
+	}
+	return nil
+}
+
+// processName is what ps calls the process.
+func processName(pid int) string {
+	comm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	if err != nil {
+		return "unknown program"
+	}
+	return printable(strings.TrimSuffix(string(comm), "\n"))
+}
+
+// processLives reports whether the process is there and no zombie.
+func processLives(pid int) bool {
+	_, ok := processUIDs(strconv.Itoa(pid))
+	return ok
+}

@@ -1,0 +1,149 @@
+package launcher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+)
+
+// DefaultProfile is the profile of a person who names none.
+const DefaultProfile = "default"
+
+// ServiceUser is the account the daemon runs as where the owner is root.
+const ServiceUser = "sandbox-audio"
+
+const (
+	stateDir   = "/var/lib/sandbox-audio"
+	runDir     = "/run/sandbox-audio"
+	entryPath  = "/usr/local/lib/sandbox-audio/enter"
+	sharedFile = stateDir + "/shared.json"
+	firstPort  = 4713 // PulseAudio's own (PA_NATIVE_DEFAULT_PORT)
+	lastPort   = 4812 // below the ephemeral range, so that no outgoing connection takes it by chance
+)
+
+// Profile is the record of one helper: who it is, where its sound goes, and everything setup made for it. It is kept
+// in /var/lib/sandbox-audio/OWNERUID/PROFILE.json, which root alone writes and everyone reads; teardown removes what
+// stands there and nothing else.
+type Profile struct {
+	Name       string `json:"profile"`
+	Owner      string `json:"owner"`
+	OwnerUID   int    `json:"owner_uid"`
+	Helper     string `json:"helper"`
+	HelperUID  int    `json:"helper_uid"` // 0 until the account is made
+	HelperGID  int    `json:"helper_gid"`
+	Home       string `json:"home"`
+	ClientConf string `json:"client_conf"`
+	Port       int    `json:"port"`               // on 127.0.0.1
+	Socket     string `json:"socket"`             // of the owner's daemon
+	RuntimeDir string `json:"runtime_dir"`        // the helper's XDG_RUNTIME_DIR
+	Entry      string `json:"entry"`              // the entry program
+	Rule       string `json:"rule,omitempty"`     // in the sudoers folder; none where the owner is root
+	Tmpfiles   string `json:"tmpfiles,omitempty"` // none where nothing reads tmpfiles.d
+}
+
+// shared is the record of what several profiles use; it goes with the last of them.
+type shared struct {
+	ServiceUID  int      `json:"service_uid,omitempty"` // 0 unless setup made the service user
+	Directories []string `json:"directories"`           // made on the way, in order
+}
+
+func ownerDir(uid int) string { return filepath.Join(stateDir, strconv.Itoa(uid)) }
+
+func (p *Profile) path() string { return filepath.Join(ownerDir(p.OwnerUID), p.Name+".json") }
+
+// unixAddr and tcpAddr are the daemon's addresses as its command line, PULSE_SERVER and client.conf write them.
+func (p *Profile) unixAddr() string { return "unix:" + p.Socket }
+func (p *Profile) tcpAddr() string  { return "tcp:127.0.0.1:" + strconv.Itoa(p.Port) }
+
+// servers is both, in the order in which a client tries them.
+func (p *Profile) servers() string { return p.unixAddr() + " " + p.tcpAddr() }
+
+// daemonUser is the account the owner's daemon runs as.
+func (p *Profile) daemonUser() string {
+	if p.OwnerUID == 0 {
+		return ServiceUser
+	}
+	return p.Owner
+}
+
+// FindProfile reads the record of one of owner's profiles; the error says how to make it when there is none.
+func FindProfile(owner Account, name string) (*Profile, error) {
+	if !helperName.MatchString(name) {
+		return nil, fmt.Errorf("%q is no profile name", name)
+	}
+	p := &Profile{OwnerUID: owner.UID, Name: name}
+	if err := readJSON(p.path(), p); errors.Is(err, fs.ErrNotExist) {
+		hint := "sandbox-audio setup"
+		if name != DefaultProfile {
+			hint += " --profile " + name
+		}
+		return nil, fmt.Errorf("%s has no helper for the profile %s: %w; make it with: %s", owner.Name, name, ErrNoProfile, hint)
+	} else if err != nil {
+		return nil, err
+	}
+	if p.OwnerUID != owner.UID || p.Name != name {
+		return nil, fmt.Errorf("%s is the record of another profile", p.path())
+	}
+	return p, nil
+}
+
+// ErrNoProfile is what FindProfile and Teardown wrap where there is no record.
+var ErrNoProfile = errors.New("setup has not been run")
+
+// profiles reads the records of every profile on this machine.
+func profiles() ([]*Profile, error) {
+	paths, err := filepath.Glob(stateDir + "/[0-9]*/*.json")
+	if err != nil {
+		return nil, err
+	}
+	var all []*Profile
+	for _, path := range paths {
+		p := new(Profile)
+		if err := readJSON(path, p); err != nil {
+			return nil, err
+		}
+		if p.path() != path {
+			return nil, fmt.Errorf("%s is the record of another profile", path)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func readJSON(path string, to any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("read the record %s: %w", path, err)
+	}
+	return nil
+}
+
+func encodeJSON(v any) []byte {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic(err) // structs of strings and numbers
+	}
+	return append(text, '\n')
+}
+
+func writeJSON(path string, v any) error {
+	return renameio.WriteFile(path, encodeJSON(v), 0o644, renameio.WithStaticPermissions(0o644))
+}
+
+// sudoersName is name as a sudoers file takes it: as it is where nothing in it needs quoting, else by uid.
+func sudoersName(a Account) string {
+	if strings.Trim(strings.ToLower(a.Name), "abcdefghijklmnopqrstuvwxyz0123456789_-.") == "" && a.Name != "ALL" {
+		return a.Name
+	}
+	return "#" + strconv.Itoa(a.UID)
+}

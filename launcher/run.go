@@ -1,0 +1,382 @@
+package launcher
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// leaveWait is how long sudo or su may take to end after the entry program has told how the program ended.
+const leaveWait = 2 * time.Second
+
+// Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
+// program's exit status: its own, 128+n when signal n ended it, 126 or 127 with an error when it could not be run, 125
+// with an error when we failed. Signals that reach this process meanwhile go to the program. say is given what the
+// owner should know while the program runs. It changes this process's signal handling and descriptors for good: call
+// it once, from a command.
+func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
+	if err := closeOnExec(); err != nil {
+		return StatusFailed, err
+	}
+	signals := make(chan os.Signal, 16)
+	for _, s := range forwarded {
+		if !signal.Ignored(s) { // nohup(1), and the background of a shell script
+			signal.Notify(signals, s)
+		}
+	}
+	for _, note := range p.Notes {
+		say("note: " + note)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if sound != nil {
+		link := &soundLink{sound: sound, plan: p}
+		if err := link.up(ctx); err != nil {
+			return StatusFailed, err
+		}
+		go link.watch(ctx, say)
+	}
+	out, err := newStdio()
+	if err != nil {
+		return StatusFailed, err
+	}
+	defer out.close()
+	r := &running{plan: p, say: say, signals: signals}
+	defer r.close()
+	if status, err := r.begin(out.files); err != nil || status != 0 {
+		return status, err
+	}
+	out.started()
+	return r.wait()
+}
+
+// running is one program on its way: sudo or su, and the channel to the entry program behind it.
+type running struct {
+	plan    *Plan
+	say     func(string)
+	signals chan os.Signal
+	conn    *net.UnixConn
+	become  *become
+}
+
+func (r *running) close() {
+	if r.conn != nil {
+		r.conn.Close()
+	}
+	if r.become != nil {
+		select {
+		case <-r.become.done:
+		case <-time.After(leaveWait):
+		}
+	}
+}
+
+// begin becomes the helper and has the program started. A status other than zero, without an error, is that of a
+// signal which came before the program ran.
+func (r *running) begin(stdio [3]*os.File) (status int, err error) {
+	var random [16]byte
+	rand.Read(random[:])
+	name := "@sandbox-audio-" + hex.EncodeToString(random[:])
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: name})
+	if err != nil {
+		return StatusFailed, err
+	}
+	defer l.Close()
+	argv := append(append([]string(nil), r.plan.Enter...), name, strconv.Itoa(os.Getuid()))
+	if status, err = r.enter(l, argv, false); err != nil && r.plan.Method == "sudo" && hasTerminal() {
+		// Refused without a password; there is somebody to ask.
+		withPassword := append([]string{argv[0]}, argv[2:]...) // all but -n
+		status, err = r.enter(l, withPassword, true)
+	}
+	if err != nil || status != 0 {
+		return status, err
+	}
+	if err := sendRequest(r.conn, r.plan.request, stdio); err != nil {
+		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
+	}
+	var first outcome
+	if err := readMessage(r.conn, &first, maxOutcome); err != nil {
+		return StatusFailed, fmt.Errorf("the entry program did not answer: %w", err)
+	}
+	switch {
+	case first.Error != "" && first.Code == StatusNotFound:
+		return StatusNotFound, errors.New(printable(first.Error))
+	case first.Error != "":
+		return StatusCannotExecute, errors.New(printable(first.Error))
+	}
+	if first.Home {
+		r.noteHome()
+	}
+	return 0, nil
+}
+
+// enter starts sudo or su and waits until the entry program is on the line.
+func (r *running) enter(l *net.UnixListener, argv []string, ask bool) (status int, err error) {
+	if r.become, err = startBecome(argv, ask); err != nil {
+		return StatusFailed, err
+	}
+	type accepted struct {
+		conn *net.UnixConn
+		err  error
+	}
+	line := make(chan accepted, 1)
+	go func() {
+		conn, err := acceptFrom(l, r.plan.Helper.UID)
+		line <- accepted{conn, err}
+	}()
+	select {
+	case a := <-line:
+		r.conn = a.conn
+		if a.err != nil {
+			return StatusFailed, a.err
+		}
+		return 0, nil
+	case <-r.become.done:
+		// End the accept, unless the entry program came and went.
+		if err := l.SetDeadline(time.Now()); err != nil {
+			return StatusFailed, err
+		}
+		if a := <-line; a.err == nil {
+			r.conn = a.conn
+			return 0, nil
+		}
+		return StatusFailed, errors.Join(r.become.failure(r.plan), l.SetDeadline(time.Time{}))
+	case s := <-r.signals:
+		return 128 + int(s.(syscall.Signal)), nil
+	}
+}
+
+// acceptFrom takes the first connection whose peer is uid. Anybody can read the socket's name in /proc/net/unix, so
+// others may knock; they are not answered.
+func acceptFrom(l *net.UnixListener, uid int) (*net.UnixConn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if cred, err := peerCred(conn); err == nil && int(cred.Uid) == uid {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}
+
+// noteHome tells the owner why a file named on the command line is not found, when that is what is going to happen.
+func (r *running) noteHome() {
+	for _, arg := range r.plan.request.Argv[1:] {
+		if arg == "" || arg[0] == '/' || arg[0] == '-' {
+			continue
+		}
+		if _, err := os.Lstat(arg); err == nil {
+			r.say(fmt.Sprintf("note: %s cannot enter %s, where %s is; the program starts in %s", r.plan.Helper.Name, r.plan.request.Dir, arg, r.plan.Helper.Home))
+			return
+		}
+	}
+}
+
+// wait passes signals on until the entry program tells the end.
+func (r *running) wait() (status int, err error) {
+	type last struct {
+		outcome
+		err error
+	}
+	end := make(chan last, 1)
+	go func() {
+		var l last
+		l.err = readMessage(r.conn, &l.outcome, maxOutcome)
+		end <- l
+	}()
+	for {
+		select {
+		case l := <-end:
+			switch {
+			case l.err == io.EOF:
+				return StatusFailed, fmt.Errorf("the entry program was killed, and the program with it")
+			case l.err != nil:
+				return StatusFailed, fmt.Errorf("the entry program talks nonsense: %w", l.err)
+			case l.Signal > 0 && l.Signal <= 64:
+				return 128 + int(l.Signal), nil
+			}
+			return l.Code & 0xff, nil
+		case s := <-r.signals:
+			sig := s.(syscall.Signal)
+			if sig == syscall.SIGTSTP {
+				sig = syscall.SIGSTOP // the program's group is orphaned, where SIGTSTP does nothing (setpgid(2))
+			}
+			_ = writeMessage(r.conn, order{Signal: sig}, maxOrder) // its end is told by the reader
+			if sig == syscall.SIGSTOP {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			}
+		}
+	}
+}
+
+// become is sudo or su at work.
+type become struct {
+	done   chan struct{}
+	err    error // once done is closed
+	stderr bytes.Buffer
+}
+
+// startBecome starts argv with an environment of its own and no descriptor of ours but, when it may ask for a password,
+// the terminal. Without that it has a session of its own: what is typed at the terminal reaches run alone.
+func startBecome(argv []string, ask bool) (*become, error) {
+	b := &become{done: make(chan struct{})}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + adminPath, "TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}
+	cmd.Stderr = &b.stderr
+	cmd.WaitDelay = leaveWait
+	if ask {
+		cmd.Stderr = os.Stderr
+	} else {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		b.err = cmd.Wait()
+		close(b.done)
+	}()
+	return b, nil
+}
+
+// failure says why nobody came on the line.
+func (b *become) failure(p *Plan) error {
+	said := strings.Join(strings.Fields(printable(b.stderr.String())), " ")
+	if said == "" {
+		said = fmt.Sprint(b.err)
+	}
+	return fmt.Errorf("%s did not let %s become %s: %s; repair it with: sandbox-audio setup", p.Method, p.Owner.Name, p.Helper.Name, said)
+}
+
+func hasTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	return tty.Close() == nil
+}
+
+// stdio is what the program gets as standard input, output and error: ours, except terminals. A program that holds the
+// owner's terminal could read what is typed there; so input comes from /dev/null instead and output through a pipe.
+type stdio struct {
+	files  [3]*os.File
+	copies []*outputCopy
+	opened []*os.File
+}
+
+// outputCopy carries what the program writes to the terminal.
+type outputCopy struct {
+	from, to *os.File
+	done     chan struct{}
+}
+
+func newStdio() (*stdio, error) {
+	s := &stdio{files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	if isTerminal(os.Stdin) {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, err
+		}
+		s.files[0] = null
+		s.opened = append(s.opened, null)
+	}
+	one := sameOpenFile(os.Stdout, os.Stderr) // then one pipe keeps the order of what is written to both
+	for i := 1; i <= 2; i++ {
+		if !isTerminal(s.files[i]) {
+			continue
+		}
+		if i == 2 && one {
+			s.files[2] = s.files[1]
+			continue
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.opened = append(s.opened, w)
+		s.copies = append(s.copies, &outputCopy{from: r, to: s.files[i], done: make(chan struct{})})
+		s.files[i] = w
+	}
+	return s, nil
+}
+
+// started closes our ends of what the program now has, and begins to copy.
+func (s *stdio) started() {
+	for _, f := range s.opened {
+		f.Close()
+	}
+	s.opened = nil
+	for _, c := range s.copies {
+		go func() {
+			_, _ = io.Copy(c.to, c.from) // a terminal that is gone takes nothing more
+			close(c.done)
+		}()
+	}
+}
+
+// close ends the copying. All that the program wrote before it ended is in the pipe by then and still goes out, while
+// what it left running in the background may keep the pipe open for ever and is not waited for.
+func (s *stdio) close() {
+	began := s.opened == nil
+	for _, f := range s.opened {
+		f.Close()
+	}
+	for _, c := range s.copies {
+		if began {
+			_ = c.from.SetReadDeadline(time.Now())
+			<-c.done
+			c.drain()
+		}
+		c.from.Close()
+	}
+}
+
+// drain copies what is in the pipe now.
+func (c *outputCopy) drain() {
+	raw, err := c.from.SyscallConn()
+	if err != nil || c.from.SetReadDeadline(time.Time{}) != nil {
+		return
+	}
+	buf := make([]byte, 64<<10)
+	_ = raw.Read(func(fd uintptr) bool {
+		for {
+			n, err := unix.Read(int(fd), buf)
+			if err == unix.EINTR {
+				continue
+			}
+			if n <= 0 {
+				return true
+			}
+			if _, err := c.to.Write(buf[:n]); err != nil {
+				return true
+			}
+		}
+	})
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+func sameOpenFile(a, b *os.File) bool {
+	sa, errA := a.Stat()
+	sb, errB := b.Stat()
+	return errA == nil && errB == nil && os.SameFile(sa, sb)
+}

@@ -1,0 +1,79 @@
+package launcher
+
+import (
+	"fmt"
+)
+
+// Step is one resource that a command needs: an account, a file, a directory. Setup applies its steps in order and
+// teardown undoes them in reverse; a dry run only describes them.
+type Step interface {
+	// Describe says in one line what the step leaves on the machine.
+	Describe() string
+	// Check reports whether that is there as it should be. It changes nothing.
+	Check() (bool, error)
+	// Apply makes it so, from nothing or from something damaged.
+	Apply() error
+	// Undo takes it away. What is gone already is no error.
+	Undo() error
+}
+
+// Report is told of each step as it happens; state is "made", "there already", "removed", "would be made", "would be
+// removed" or "undone".
+type Report func(state string, s Step)
+
+// apply applies, in order, the steps that are not there yet. When one fails and this is the first setup, those that
+// came before it are undone, so that nothing half made stays; a repair leaves what it has repaired.
+func apply(steps []Step, dryRun, first bool, report Report) error {
+	var done []Step
+	for _, s := range steps {
+		ok, err := s.Check()
+		if err == nil && ok {
+			report("there already", s)
+			continue
+		}
+		if dryRun {
+			report("would be made", s)
+			continue
+		}
+		if err == nil {
+			done = append(done, s)
+			err = s.Apply()
+		}
+		if err == nil {
+			report("made", s)
+			continue
+		}
+		err = fmt.Errorf("%s: %w", s.Describe(), err)
+		if !first {
+			return err
+		}
+		for i := len(done) - 1; i >= 0; i-- {
+			if undoErr := done[i].Undo(); undoErr != nil {
+				return fmt.Errorf("%w; and undoing %s: %w; what is left goes with: sandbox-audio teardown", err, done[i].Describe(), undoErr)
+			}
+			report("undone", done[i])
+		}
+		return err
+	}
+	return nil
+}
+
+// undo undoes the steps in reverse. It goes on after a failure, because every later step is one thing less left
+// behind, and returns the first one.
+func undo(steps []Step, dryRun bool, report Report) (first error) {
+	for i := len(steps) - 1; i >= 0; i-- {
+		s := steps[i]
+		if dryRun {
+			report("would be removed", s)
+			continue
+		}
+		if err := s.Undo(); err != nil {
+			if first == nil {
+				first = fmt.Errorf("remove %s: %w", s.Describe(), err)
+			}
+			continue
+		}
+		report("removed", s)
+	}
+	return first
+}

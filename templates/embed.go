@@ -1,0 +1,24 @@
+// Package templates holds the text of every file that setup writes for other programs to read, and fills it in.
+package templates
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"text/template"
+)
+
+//go:embed client.conf sudoers tmpfiles.conf
+var files embed.FS
+
+var parsed = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "*"))
+
+// Render returns the named file filled in with data. A missing value is an error, never an empty place in a file
+// that decides who may do what. Any goroutine may call it.
+func Render(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := parsed.ExecuteTemplate(&b, name, data); err != nil {
+		return nil, fmt.Errorf("fill in the template %s: %w", name, err)
+	}
+	return b.Bytes(), nil
+}
