@@ -84,22 +84,16 @@ func newFilter(taps, rows int, stretch float64) *filter {
 	return f
 }
 
-// at is the filter for phase/of of an input frame: a row of the table, or in scratch the weighed mean of the two around it.
-func (f *filter) at(phase, of int64, scratch []float32) []float32 {
-	if of == int64(f.rows) {
-		n := int(phase) * f.taps
-		return f.coef[n : n+f.taps]
-	}
-	p := float64(phase) / float64(of) * float64(f.rows)
-	n := int(p)
-	x := float32(p - float64(n))
-	a := f.coef[n*f.taps:][:f.taps]
-	b := f.coef[(n+1)*f.taps:][:f.taps]
-	scratch = scratch[:len(a)]
+// between puts into row the filter for a phase of 0 to 1, weighed from the two rows around it.
+func (f *filter) between(row []float32, phase float64) {
+	phase *= float64(f.rows)
+	n := int(phase)
+	x := float32(phase - float64(n))
+	a := f.coef[n*f.taps:][:len(row)]
+	b := f.coef[(n+1)*f.taps:][:len(row)]
 	for i, v := range a {
-		scratch[i] = v + x*(b[i]-v)
+		row[i] = v + x*(b[i]-v)
 	}
-	return scratch
 }
 
 // prototype is the right half of the filter, from one point before the middle to two after the end.

@@ -11,7 +11,7 @@ const block = 512
 type Resampler struct {
 	channels int
 	filter   *filter
-	row      []float32 // a row between two of the table, where the table has not all of them
+	row      []float32 // for a filter between two rows of the table, where it does not have all
 
 	history [][]float32 // for each channel the input not yet done with
 	fill    int         // frames in history
@@ -109,26 +109,41 @@ func (r *Resampler) take(in []float32) int {
 
 // produce makes frames until out is full or the history too short.
 func (r *Resampler) produce(out []float32) (frames int) {
-	taps := r.filter.taps
-	whole, rest := int(r.in/r.out), r.in%r.out
-	for ; len(out) > 0 && r.pos+taps <= r.fill; frames++ {
-		row := r.filter.at(r.phase, r.out, r.row)
-		for c := 0; c < r.channels; c += 2 {
-			a := r.history[c][r.pos : r.pos+taps]
-			if c+1 < r.channels {
-				out[c], out[c+1] = dot2(row, a, r.history[c+1][r.pos:r.pos+taps])
-			} else {
-				out[c], _ = dot2(row, a, a)
-			}
-		}
-		out = out[r.channels:]
-		r.pos += whole
-		if r.phase += rest; r.phase >= r.out {
-			r.phase -= r.out
-			r.pos++
-		}
+	f := r.filter
+	spare := int64(r.fill - r.pos - f.taps)
+	if spare < 0 {
+		return 0
+	}
+	// The last frame that can be made is the last whose filter begins no more than spare frames beyond pos.
+	frames = int(min(int64(len(out)/r.channels), ((spare+1)*r.out-1-r.phase)/r.in+1))
+	if r.row == nil {
+		r.convolve(out, frames, walk{coef: f.coef, phase: int(r.phase), rest: int(r.in % r.out), rows: f.rows, whole: int(r.in / r.out)})
+		r.advance(int64(frames))
+		return frames
+	}
+	for k := range frames {
+		f.between(r.row, float64(r.phase)/float64(r.out))
+		r.convolve(out[k*r.channels:], 1, walk{coef: r.row, rows: 1})
+		r.advance(1)
 	}
 	return frames
+}
+
+// convolve makes frames of all channels, two at a time.
+func (r *Resampler) convolve(out []float32, frames int, w walk) {
+	w.taps, w.stride, w.frames = r.filter.taps, r.channels, frames
+	for c := 0; c < r.channels && frames > 0; c += 2 {
+		w.second = min(1, r.channels-1-c)
+		w.out, w.a, w.b = out[c:], r.history[c][r.pos:r.fill], r.history[c+w.second][r.pos:r.fill]
+		w.run()
+	}
+}
+
+// advance goes on by so many output frames.
+func (r *Resampler) advance(frames int64) {
+	r.phase += frames * r.in
+	r.pos += int(r.phase / r.out)
+	r.phase %= r.out
 }
 
 func gcd(a, b int) int {

@@ -209,21 +209,44 @@ func TestFiltersAreShared(t *testing.T) {
 	}
 }
 
-// The vector instructions do what the plain loop does.
-func TestDot(t *testing.T) {
+// The plain loop and the vector instructions make the same sound.
+func TestWalk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for n := 0; n <= 7680; n += 16 {
-		h, a, b := make([]float32, n), make([]float32, n), make([]float32, n)
-		var wantA, wantB float64
-		for i := range h {
-			h[i], a[i], b[i] = rng.Float32()-.5, rng.Float32()-.5, rng.Float32()-.5
-			wantA += float64(h[i]) * float64(a[i])
-			wantB += float64(h[i]) * float64(b[i])
+	noise := func(n int) []float32 {
+		s := make([]float32, n)
+		for i := range s {
+			s[i] = rng.Float32() - .5
 		}
-		for _, dot := range []func(h, a, b []float32) (float32, float32){dot2, dot2go} {
-			if x, y := dot(h, a, b); math.Abs(float64(x)-wantA) > 1e-8*float64(n+100) || math.Abs(float64(y)-wantB) > 1e-8*float64(n+100) {
-				t.Fatalf("%d taps: %g and %g, want %g and %g", n, x, y, wantA, wantB)
+		return s
+	}
+	for range 2000 {
+		w := walk{taps: 16 * (1 + rng.IntN(20)), rows: 1 + rng.IntN(20), stride: 1 + rng.IntN(8), frames: 1 + rng.IntN(100)}
+		w.phase, w.rest, w.whole = rng.IntN(w.rows), rng.IntN(w.rows), rng.IntN(3)
+		w.second = rng.IntN(min(w.stride, 2))
+		w.coef = noise(w.rows * w.taps)
+		last := w.last()
+		w.a, w.b = noise(last+w.taps), noise(last+w.taps)
+		if w.second == 0 {
+			w.b = w.a
+		}
+		size := (w.frames-1)*w.stride + w.second + 1
+		plain, vector := w, w
+		plain.out, vector.out = make([]float32, size), make([]float32, size)
+		plain.plain()
+		vector.run()
+		for i := range plain.out {
+			if d := plain.out[i] - vector.out[i]; d > 1e-5 || d < -1e-5 {
+				t.Fatalf("%d taps, frame %d of %d: %g, but with vectors %g", w.taps, i/w.stride, w.frames, plain.out[i], vector.out[i])
 			}
+		}
+		x := plain.out[size-1] // the last frame, worked out anew
+		var want float64
+		row := (w.phase + (w.frames-1)*w.rest) % w.rows
+		for i, h := range w.coef[row*w.taps:][:w.taps] {
+			want += float64(h) * float64(w.b[last+i])
+		}
+		if math.Abs(float64(x)-want) > 1e-5 {
+			t.Fatalf("%d taps: %g, want %g", w.taps, x, want)
 		}
 	}
 }

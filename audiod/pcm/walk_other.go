@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package pcm
+
+func (w *walk) run() { w.plain() }
