@@ -61,6 +61,7 @@ func Keep(opts Options, workerArgv ...string) error {
 	signal.Notify(stop, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	defer signal.Stop(stop)
 	signal.Ignore(unix.SIGPIPE) // nobody may be left to read what we say
+	shutDescriptors()
 
 	k := &keeper{argv: append([]string{"sandbox-audio"}, workerArgv...), opts: opts}
 	var err error
@@ -268,6 +269,16 @@ func (k *keeper) start() (*worker, error) {
 		}
 	}()
 	return wk, nil
+}
+
+// shutDescriptors keeps what our starter left open from the worker.
+func shutDescriptors() {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range fds {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // environ is all a worker gets: the owner's environment is full of keys to other things.
