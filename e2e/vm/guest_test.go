@@ -61,7 +61,7 @@ func TestGuest(t *testing.T) {
 	})
 
 	for name, tones := range map[string][]sound.Tone{"tone.wav": tone, "other.wav": other} {
-		if err := sound.Sines(48000, 3*time.Second, tones, other).WriteWAV(g.Shared(name)); err != nil {
+		if err := sound.Sines(48000, 2*time.Second, tones, other).WriteWAV(g.Shared(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestGuest(t *testing.T) {
 				t.Fatal(err)
 			}
 			s, _ = s.Trim(-50)
-			t.Logf("%s: %v of 3 s", card, s.Duration())
+			t.Logf("%s: %v of 2 s", card, s.Duration())
 			if s.Duration() < 1900*time.Millisecond {
 				t.Errorf("only %v of sound", s.Duration())
 			}
