@@ -20,7 +20,7 @@ func (s *accountStep) Describe() string {
 
 // comment marks an account as one that setup made, in case its record is lost between two lines.
 func (s *accountStep) comment() string {
-	return fmt.Sprintf("sandbox-audio helper of uid %d", s.profile.OwnerUID)
+	return fmt.Sprintf("sandbox-audio helper of uid %d (profile %s)", s.profile.OwnerUID, s.profile.Name)
 }
 
 func (s *accountStep) Check() (bool, error) {
@@ -148,7 +148,11 @@ func (s *accountStep) privateHome(a Account) error {
 	return errors.Join(dir.Chown(a.UID, a.GID), dir.Chmod(0o700))
 }
 
+// Undo removes the home when nothing is in it, or with purge whatever is, and then the account.
 func (s *accountStep) Undo() error {
+	if err := s.removeHome(); err != nil {
+		return err
+	}
 	a, err := accountByName(s.profile.Helper)
 	if err == nil && s.mustBeOurs(a) == nil {
 		err = runTool("userdel", a.Name)
@@ -157,6 +161,29 @@ func (s *accountStep) Undo() error {
 		return err
 	}
 	return s.removeGroup()
+}
+
+func (s *accountStep) removeHome() error {
+	st, err := os.Lstat(s.profile.Home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if uid, _ := fileOwner(st); uid != s.profile.HelperUID || !st.IsDir() {
+		return nil // not the home that setup made
+	}
+	if s.purge {
+		return os.RemoveAll(s.profile.Home)
+	}
+	if err := removeEmpty(s.profile.Home); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(s.profile.Home); err == nil {
+		s.kept = s.profile.Home
+	}
+	return nil
 }
 
 // removeGroup removes the helper's own group where userdel leaves it (USERGROUPS_ENAB off, login.defs(5)).

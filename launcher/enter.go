@@ -43,8 +43,8 @@ var forwarded = []os.Signal{
 func Enter(args []string) int {
 	// The program dies with the thread that started it (PR_SET_PDEATHSIG), which therefore must be one that stays.
 	runtime.LockOSThread()
-	// Not ignored but taken and dropped: what is ignored here would stay so in the program.
-	signal.Notify(make(chan os.Signal, 1), forwarded...)
+	// Every signal is taken and dropped. Not ignored: what is ignored here, or was before, would stay so in the program.
+	signal.Notify(make(chan os.Signal, 1))
 	code, err := enter(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

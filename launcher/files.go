@@ -105,7 +105,7 @@ func (s *homeStep) mkdirHome(home *os.Root, dir string) error {
 	return f.Chown(s.profile.HelperUID, s.profile.HelperGID)
 }
 
-// Undo removes what setup wrote, and the home when nothing else is in it. With purge everything in it goes.
+// Undo removes the file, and the directories around it that nobody else uses.
 func (s *homeStep) Undo() error {
 	home, err := os.OpenRoot(s.profile.Home)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,19 +122,10 @@ func (s *homeStep) Undo() error {
 	if uid, _ := fileOwner(st); uid != s.profile.HelperUID {
 		return nil // not the home that setup made
 	}
-	if s.purge {
-		return os.RemoveAll(s.profile.Home)
-	}
 	for _, name := range []string{clientConf, filepath.Dir(clientConf), ".config"} {
 		if err := home.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
 			return err
 		}
-	}
-	if err := removeEmpty(s.profile.Home); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(s.profile.Home); err == nil {
-		s.kept = s.profile.Home
 	}
 	return nil
 }

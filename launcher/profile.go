@@ -147,3 +147,17 @@ func sudoersName(a Account) string {
 	}
 	return "#" + strconv.Itoa(a.UID)
 }
+
+// DaemonAddress is where the owner's daemon listens, in its command line's form, whichever of the profiles started it.
+func DaemonAddress(owner Account) (string, error) {
+	all, err := profiles()
+	if err != nil {
+		return "", err
+	}
+	for _, p := range all {
+		if p.OwnerUID == owner.UID {
+			return p.unixAddr(), nil
+		}
+	}
+	return "", fmt.Errorf("%s has no helper yet: %w; make one with: sandbox-audio setup", owner.Name, ErrNoProfile)
+}

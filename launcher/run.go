@@ -21,8 +21,10 @@ import (
 	"golang.org/x/term"
 )
 
-// leaveWait is how long sudo or su may take to end after the entry program has told how the program ended.
-const leaveWait = 2 * time.Second
+const (
+	requestWait = 10 * time.Second // until the entry program must have taken what we send
+	leaveWait   = 2 * time.Second  // for sudo or su to end after the entry program
+)
 
 // Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
 // program's exit status: its own, 128+n when signal n ended it, 126 or 127 with an error when it could not be run, 125
@@ -46,8 +48,15 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	defer cancel()
 	if sound != nil {
 		link := &soundLink{sound: sound, plan: p}
-		if err := link.up(ctx); err != nil {
-			return StatusFailed, err
+		up := make(chan error, 1)
+		go func() { up <- link.up(ctx) }()
+		select {
+		case err := <-up:
+			if err != nil {
+				return StatusFailed, err
+			}
+		case s := <-signals:
+			return signalStatus(s), nil
 		}
 		go link.watch(ctx, say)
 	}
@@ -56,7 +65,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 		return StatusFailed, err
 	}
 	defer out.close()
-	r := &running{plan: p, say: say, signals: signals}
+	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
 	if status, err := r.begin(out.files); err != nil || status != 0 {
 		return status, err
@@ -65,13 +74,17 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	return r.wait()
 }
 
+func signalStatus(s os.Signal) int { return 128 + int(s.(syscall.Signal)) }
+
 // running is one program on its way: sudo or su, and the channel to the entry program behind it.
 type running struct {
-	plan    *Plan
-	say     func(string)
-	signals chan os.Signal
-	conn    *net.UnixConn
-	become  *become
+	plan     *Plan
+	say      func(string)
+	signals  chan os.Signal
+	conn     *net.UnixConn
+	outcomes chan outcome // at most two; closed when the entry program is off the line
+	lineErr  error        // why, once outcomes is closed
+	become   *become
 }
 
 func (r *running) close() {
@@ -106,23 +119,49 @@ func (r *running) begin(stdio [3]*os.File) (status int, err error) {
 	if err != nil || status != 0 {
 		return status, err
 	}
+	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
+		return StatusFailed, err
+	}
 	if err := sendRequest(r.conn, r.plan.request, stdio); err != nil {
 		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
 	}
-	var first outcome
-	if err := readMessage(r.conn, &first, maxOutcome); err != nil {
-		return StatusFailed, fmt.Errorf("the entry program did not answer: %w", err)
+	go r.listen()
+	select {
+	case s := <-r.signals:
+		return signalStatus(s), nil
+	case first, ok := <-r.outcomes:
+		switch {
+		case !ok:
+			return StatusFailed, r.lost()
+		case first.Error != "" && first.Code == StatusNotFound:
+			return StatusNotFound, errors.New(printable(first.Error))
+		case first.Error != "":
+			return StatusCannotExecute, errors.New(printable(first.Error))
+		case first.Home:
+			r.noteHome()
+		}
+		return 0, nil
 	}
-	switch {
-	case first.Error != "" && first.Code == StatusNotFound:
-		return StatusNotFound, errors.New(printable(first.Error))
-	case first.Error != "":
-		return StatusCannotExecute, errors.New(printable(first.Error))
+}
+
+// listen hears how the program started and how it ended, and nothing after that.
+func (r *running) listen() {
+	defer close(r.outcomes)
+	for range cap(r.outcomes) {
+		var o outcome
+		if r.lineErr = readMessage(r.conn, &o, maxOutcome); r.lineErr != nil {
+			return
+		}
+		r.outcomes <- o
 	}
-	if first.Home {
-		r.noteHome()
+}
+
+// lost says why the line ended before its time.
+func (r *running) lost() error {
+	if r.lineErr == io.EOF {
+		return errors.New("the entry program was killed, and the program with it")
 	}
-	return 0, nil
+	return fmt.Errorf("the entry program is off the line: %w", r.lineErr)
 }
 
 // enter starts sudo or su and waits until the entry program is on the line.
@@ -157,7 +196,7 @@ func (r *running) enter(l *net.UnixListener, argv []string, ask bool) (status in
 		}
 		return StatusFailed, errors.Join(r.become.failure(r.plan), l.SetDeadline(time.Time{}))
 	case s := <-r.signals:
-		return 128 + int(s.(syscall.Signal)), nil
+		return signalStatus(s), nil
 	}
 }
 
@@ -191,38 +230,33 @@ func (r *running) noteHome() {
 
 // wait passes signals on until the entry program tells the end.
 func (r *running) wait() (status int, err error) {
-	type last struct {
-		outcome
-		err error
-	}
-	end := make(chan last, 1)
-	go func() {
-		var l last
-		l.err = readMessage(r.conn, &l.outcome, maxOutcome)
-		end <- l
-	}()
 	for {
 		select {
-		case l := <-end:
+		case end, ok := <-r.outcomes:
 			switch {
-			case l.err == io.EOF:
-				return StatusFailed, fmt.Errorf("the entry program was killed, and the program with it")
-			case l.err != nil:
-				return StatusFailed, fmt.Errorf("the entry program talks nonsense: %w", l.err)
-			case l.Signal > 0 && l.Signal <= 64:
-				return 128 + int(l.Signal), nil
+			case !ok:
+				return StatusFailed, r.lost()
+			case end.Signal > 0 && end.Signal <= 64:
+				return signalStatus(end.Signal), nil
 			}
-			return l.Code & 0xff, nil
+			return end.Code & 0xff, nil
 		case s := <-r.signals:
-			sig := s.(syscall.Signal)
-			if sig == syscall.SIGTSTP {
-				sig = syscall.SIGSTOP // the program's group is orphaned, where SIGTSTP does nothing (setpgid(2))
-			}
-			_ = writeMessage(r.conn, order{Signal: sig}, maxOrder) // its end is told by the reader
-			if sig == syscall.SIGSTOP {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-			}
+			r.forward(s.(syscall.Signal))
 		}
+	}
+}
+
+// forward sends a signal to the program. One that stops it stops us too, as the person at the terminal expects.
+func (r *running) forward(sig syscall.Signal) {
+	stop := sig == syscall.SIGTSTP
+	if stop {
+		sig = syscall.SIGSTOP // the program's process group is orphaned, where SIGTSTP does nothing (setpgid(2))
+	}
+	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err == nil {
+		_ = writeMessage(r.conn, order{Signal: sig}, maxOrder) // whether the line has ended is told by its other direction
+	}
+	if stop {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}
 }
 

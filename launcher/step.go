@@ -47,11 +47,8 @@ func apply(steps []Step, dryRun, first bool, report Report) error {
 		if !first {
 			return err
 		}
-		for i := len(done) - 1; i >= 0; i-- {
-			if undoErr := done[i].Undo(); undoErr != nil {
-				return fmt.Errorf("%w; and undoing %s: %w; what is left goes with: sandbox-audio teardown", err, done[i].Describe(), undoErr)
-			}
-			report("undone", done[i])
+		if undoErr := undo(done, false, func(_ string, s Step) { report("undone", s) }); undoErr != nil {
+			return fmt.Errorf("%w; and then: %w; what is left goes with: sandbox-audio teardown", err, undoErr)
 		}
 		return err
 	}
@@ -59,10 +56,13 @@ func apply(steps []Step, dryRun, first bool, report Report) error {
 }
 
 // undo undoes the steps in reverse. It goes on after a failure, because every later step is one thing less left
-// behind, and returns the first one.
+// behind, and returns the first one; but then the first step of the list, the record, stays to tell of what is left.
 func undo(steps []Step, dryRun bool, report Report) (first error) {
 	for i := len(steps) - 1; i >= 0; i-- {
 		s := steps[i]
+		if i == 0 && first != nil {
+			return first
+		}
 		if dryRun {
 			report("would be removed", s)
 			continue
