@@ -26,7 +26,7 @@ func init() {
 		if err != nil {
 			panic(err)
 		}
-		ls, err := Listen([]Address{{Path: args[0]}, mustAddress("tcp:127.0.0.1:0"))
+		ls, err := Listen([]Address{{Path: args[0]}, mustAddress("tcp:127.0.0.1:0")})
 		if err != nil {
 			panic(err)
 		}
