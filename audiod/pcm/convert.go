@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"unsafe"
+
+	"github.com/tphakala/simd/f32"
 )
 
 // Bounds of what a float from a client may be. A value beyond loud could drown every other stream in a sum;
@@ -37,6 +40,10 @@ func Decode(dst []float32, src []byte, f Format) {
 			dst[i] = uLawTable[b]
 		}
 	case S16LE:
+		if native := int16s(src); native != nil {
+			f32.Int16ToFloat32Scale(dst, native, 1./32768)
+			return
+		}
 		for i := range dst {
 			dst[i] = float32(int16(binary.LittleEndian.Uint16(src[2*i:]))) * (1. / 32768)
 		}
@@ -45,7 +52,7 @@ func Decode(dst []float32, src []byte, f Format) {
 			dst[i] = float32(int16(binary.BigEndian.Uint16(src[2*i:]))) * (1. / 32768)
 		}
 	case Float32LE:
-		for i := range dst {
+		for i := scrubMany(dst, src); i < n; i++ {
 			dst[i] = scrub(binary.LittleEndian.Uint32(src[4*i:]))
 		}
 	case Float32BE:
@@ -103,6 +110,10 @@ func Encode(dst []byte, src []float32, f Format) {
 			dst[i] = uLaw(toInt(x, 16))
 		}
 	case S16LE:
+		if native := int16s(dst); native != nil {
+			f32.Float32ToInt16Scale(native, src, 32768)
+			return
+		}
 		for i, x := range src {
 			binary.LittleEndian.PutUint16(dst[2*i:], uint16(toInt(x, 16)))
 		}
@@ -145,6 +156,14 @@ func Encode(dst []byte, src []float32, f Format) {
 			binary.BigEndian.PutUint32(dst[4*i:], uint32(toInt(x, 24)))
 		}
 	}
+}
+
+// int16s is b, whose length is even, as samples; nil where the machine is not little endian or there are none.
+func int16s(b []byte) []int16 {
+	if len(b) == 0 || binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		return nil
+	}
+	return unsafe.Slice((*int16)(unsafe.Pointer(&b[0])), len(b)/2)
 }
 
 // scrub is the float with these bits, or what is to be heard instead of it.

@@ -58,6 +58,11 @@ func TestFormats(t *testing.T) {
 		if got := decode(f, want.least...)[0]; got > -.98 || got < -1 {
 			t.Errorf("%v: % x is %g, want full scale below", f, want.least, got)
 		}
+		// Many at once go another way than few.
+		if got := encode(f, slices.Repeat([]float32{7, -inf, .5, float32(math.NaN()), 0}, 9)...); !bytes.Equal(got[f.Size()*40:], encode(f, 1, -1, .5, 0, 0)) ||
+			!bytes.Equal(got[:f.Size()*5], got[f.Size()*40:]) {
+			t.Errorf("%v: among many it is % x", f, got)
+		}
 		silence := bytes.Repeat([]byte{f.Silence()}, 3*f.Size())
 		if got := Peak(decode(f, silence...)); got > 1./4096 {
 			t.Errorf("%v: silence has a peak of %g", f, got)
@@ -122,8 +127,16 @@ func TestEncodeRoundsToNearest(t *testing.T) {
 		x    float32
 		want int16
 	}{{.49 * bit, 0}, {.51 * bit, 1}, {-.49 * bit, 0}, {-.51 * bit, -1}, {100.4 * bit, 100}, {-100.6 * bit, -101}, {32766.6 * bit, 32767}, {-32767.6 * bit, -32768}} {
-		if got := int16(binary.LittleEndian.Uint16(encode(S16LE, c.x))); got != c.want {
-			t.Errorf("%g bits are %d, want %d", c.x/bit, got, c.want)
+		for n := 1; n < 22; n++ { // alone, and many at once
+			le, be := encode(S16LE, slices.Repeat([]float32{c.x}, n)...), encode(S16BE, c.x)
+			for i := 0; i < len(le); i += 2 {
+				if got := int16(binary.LittleEndian.Uint16(le[i:])); got != c.want {
+					t.Errorf("%g bits are %d, want %d", c.x/bit, got, c.want)
+				}
+			}
+			if got := int16(binary.BigEndian.Uint16(be)); got != c.want {
+				t.Errorf("%g bits are %d in big endian, want %d", c.x/bit, got, c.want)
+			}
 		}
 	}
 }
@@ -152,6 +165,10 @@ func TestDecodeScrubsFloats(t *testing.T) {
 		le, be := binary.LittleEndian.AppendUint32(nil, c.bits), binary.BigEndian.AppendUint32(nil, c.bits)
 		if got := decode(Float32LE, le...)[0]; got != c.want {
 			t.Errorf("%#x is %g, want %g", c.bits, got, c.want)
+		}
+		many := decode(Float32LE, bytes.Repeat(le, 21)...) // the path for many at once
+		if i := slices.IndexFunc(many, func(x float32) bool { return x != c.want || x == 0 && math.Signbit(float64(x)) }); i >= 0 {
+			t.Errorf("%#x among many is %g, want %g", c.bits, many[i], c.want)
 		}
 		if got := decode(Float32BE, be...)[0]; got != c.want {
 			t.Errorf("%#x big endian is %g, want %g", c.bits, got, c.want)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"weak"
+
+	"github.com/tphakala/simd/f32"
 )
 
 // The one filter that all are cut from: a sinc under a Kaiser window, in units of input frames; of output frames where those are fewer.
@@ -89,11 +91,8 @@ func (f *filter) between(row []float32, phase float64) {
 	phase *= float64(f.rows)
 	n := int(phase)
 	x := float32(phase - float64(n))
-	a := f.coef[n*f.taps:][:len(row)]
-	b := f.coef[(n+1)*f.taps:][:len(row)]
-	for i, v := range a {
-		row[i] = v + x*(b[i]-v)
-	}
+	f32.Scale(row, f.coef[n*f.taps:], 1-x)
+	f32.AddScaled(row, x, f.coef[(n+1)*f.taps:])
 }
 
 // prototype is the right half of the filter, from one point before the middle to two after the end.

@@ -1,18 +1,9 @@
 package pcm
 
-// Peak is the largest absolute value in src; 0 for nothing. A NaN counts as silence.
-func Peak(src []float32) float32 {
-	var hi, lo float32
-	for _, x := range src {
-		if x > hi {
-			hi = x
-		}
-		if x < lo {
-			lo = x
-		}
-	}
-	return max(hi, -lo)
-}
+import "github.com/tphakala/simd/f32"
+
+// Peak is the largest absolute value in src, which has no NaN; 0 for nothing.
+func Peak(src []float32) float32 { return f32.MaxAbs(src) }
 
 // Clip holds buf within ±1, in place. A NaN becomes 0.
 func Clip(buf []float32) {

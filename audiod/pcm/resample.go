@@ -1,5 +1,7 @@
 package pcm
 
+import "github.com/tphakala/simd/f32"
+
 // block is how many input frames the history takes beyond one filter length. Few enough to stay in the first level cache.
 const block = 512
 
@@ -91,10 +93,7 @@ func (r *Resampler) take(in []float32) int {
 		r.pos = 0
 	}
 	if r.channels == 2 {
-		a, b := r.history[0][r.fill:r.fill+n], r.history[1][r.fill:r.fill+n]
-		for i := range a {
-			a[i], b[i] = in[2*i], in[2*i+1]
-		}
+		f32.Deinterleave2(r.history[0][r.fill:r.fill+n], r.history[1][r.fill:r.fill+n], in)
 	} else {
 		for c, h := range r.history {
 			h = h[r.fill : r.fill+n]

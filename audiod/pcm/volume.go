@@ -1,5 +1,7 @@
 package pcm
 
+import "github.com/tphakala/simd/f32"
+
 // Volume is PulseAudio's: 0 is silence, VolumeNorm full, and it rises as the cube root of the amplitude
 // because that is nearer to how loud it seems (pulse/volume.h).
 type Volume uint32
@@ -55,15 +57,7 @@ func MixInto(dst, src []float32, channels int, from, to []float32) {
 				dst[i] += src[i] * g
 			}
 		}
-	case to[0] == 0:
-	case to[0] == 1:
-		for i, x := range src {
-			dst[i] += x
-		}
-	default:
-		g := to[0]
-		for i, x := range src {
-			dst[i] += x * g
-		}
+	case to[0] != 0:
+		f32.AddScaled(dst, to[0], src)
 	}
 }

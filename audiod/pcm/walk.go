@@ -1,7 +1,9 @@
 package pcm
 
+import "github.com/tphakala/simd/f32"
+
 // walk makes frames of two channels while a table of filters walks past their histories. Where only one channel is left,
-// both are that one. This is where nearly all time of the Resampler goes.
+// both are that one. This is where nearly all of a Resampler's time goes.
 type walk struct {
 	a, b   []float32 // the histories, from where the first frame's filter begins
 	coef   []float32 // rows of the table, one after another
@@ -16,37 +18,21 @@ type walk struct {
 	frames int       // at least 1
 }
 
-// plain does it in Go.
+// plain does it a frame and a channel at a time.
 func (w *walk) plain() {
 	phase, at := w.phase, 0
 	for k := range w.frames {
-		out := w.out[k*w.stride:]
-		// In this order the first is right where both are the same.
-		out[w.second], out[0] = dot2(w.coef[phase*w.taps:][:w.taps], w.b[at:], w.a[at:])
+		row, out := w.coef[phase*w.taps:][:w.taps], w.out[k*w.stride:]
+		out[0] = f32.DotProduct(row, w.a[at:])
+		if w.second > 0 {
+			out[w.second] = f32.DotProduct(row, w.b[at:])
+		}
 		at += w.whole
 		if phase += w.rest; phase >= w.rows {
 			phase -= w.rows
 			at++
 		}
 	}
-}
-
-// dot2 is the sums of h·a and h·b.
-func dot2(h, a, b []float32) (float32, float32) {
-	a, b = a[:len(h)], b[:len(h)]
-	var a0, a1, a2, a3, b0, b1, b2, b3 float32
-	for i := 0; i+3 < len(h); i += 4 {
-		h, a, b := h[i:i+4:i+4], a[i:i+4:i+4], b[i:i+4:i+4]
-		a0 += h[0] * a[0]
-		b0 += h[0] * b[0]
-		a1 += h[1] * a[1]
-		b1 += h[1] * b[1]
-		a2 += h[2] * a[2]
-		b2 += h[2] * b[2]
-		a3 += h[3] * a[3]
-		b3 += h[3] * b[3]
-	}
-	return a0 + a1 + (a2 + a3), b0 + b1 + (b2 + b3)
 }
 
 // last is where in the histories the last frame's filter begins.

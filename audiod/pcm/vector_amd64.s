@@ -68,3 +68,40 @@ same:
 
 	VZEROUPPER
 	RET
+
+// Five numbers to compare with and hold within, one lane each.
+DATA lanes<>+0(SB)/4, $0x7FFFFFFF  // all but the sign
+DATA lanes<>+4(SB)/4, $0x27800000  // quiet
+DATA lanes<>+8(SB)/4, $0x7F800000  // infinity
+DATA lanes<>+12(SB)/4, $0x41000000 // loud
+DATA lanes<>+16(SB)/4, $0xC1000000 // -loud
+GLOBL lanes<>(SB), RODATA|NOPTR, $20
+
+// func scrubAVX2(dst *float32, src *byte, n int)
+TEXT ·scrubAVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes<>+0(SB), Y4
+	VBROADCASTSS lanes<>+4(SB), Y5
+	VBROADCASTSS lanes<>+8(SB), Y6
+	VBROADCASTSS lanes<>+12(SB), Y7
+	VBROADCASTSS lanes<>+16(SB), Y8
+
+eight:
+	VMOVUPS (BX), Y0
+	VANDPS  Y4, Y0, Y1
+	VCMPPS  $0x1D, Y5, Y1, Y2 // not less than quiet, and no NaN
+	VCMPPS  $0x11, Y6, Y1, Y3 // less than infinity, and no NaN
+	VANDPS  Y2, Y0, Y0
+	VANDPS  Y3, Y0, Y0
+	VMINPS  Y7, Y0, Y0
+	VMAXPS  Y8, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $32, AX
+	ADDQ    $32, BX
+	SUBQ    $8, CX
+	JG      eight
+
+	VZEROUPPER
+	RET
