@@ -54,16 +54,16 @@ func (m *Extension) Fields(c *Coder) {
 	c.Rest(&m.Data)
 }
 
-// ObjectMessage is SEND_OBJECT_MESSAGE, from version 35 on: text for the object at Path, by custom JSON.
-type ObjectMessage struct{ Path, Message, Parameters string }
+// SendObjectMessage is, from version 35 on, text for the object at Path, by custom JSON.
+type SendObjectMessage struct{ Path, Message, Parameters string }
 
-func (m *ObjectMessage) Fields(c *Coder) {
+func (m *SendObjectMessage) Fields(c *Coder) {
 	c.String(&m.Path)
 	c.String(&m.Message)
 	c.text(&m.Parameters, MaxText, true)
 }
 
-// ObjectReply is the object's answer.
-type ObjectReply struct{ Response string }
+// SendObjectMessageReply is the object's answer.
+type SendObjectMessageReply struct{ Response string }
 
-func (m *ObjectReply) Fields(c *Coder) { c.text(&m.Response, MaxText, false) }
+func (m *SendObjectMessageReply) Fields(c *Coder) { c.text(&m.Response, MaxText, false) }
