@@ -128,7 +128,7 @@ func confineCalls() (level string, err error) {
 
 // allowedCalls may be made with any arguments: they work on what is open, on memory, threads and time. Landlock decides about the paths.
 const allowedCalls = `
-	read write readv writev pread64 pwrite64 preadv pwritev lseek close fcntl dup dup3
+	read write readv writev pread64 pwrite64 preadv pwritev lseek close flock fcntl dup dup3
 	openat open newfstatat fstat stat lstat statx fstatfs getdents64 readlinkat readlink faccessat faccessat2 access getcwd
 	ftruncate fallocate fsync fdatasync fchmod unlinkat unlink renameat renameat2 rename mkdirat
 	recvfrom sendto recvmsg sendmsg recvmmsg sendmmsg accept4 accept shutdown getsockopt setsockopt getsockname getpeername bind

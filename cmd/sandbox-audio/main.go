@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ var commands = []func() *cobra.Command{
 func main() { os.Exit(mainStatus()) }
 
 func mainStatus() int {
-	if filepath.Base(os.Args[0]) == launcher.EntryName {
+	if filepath.Base(os.Args[0]) == launcher.EntryName && len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "@") {
 		return launcher.Enter(os.Args[1:])
 	}
 	err := newRootCommand().Execute()

@@ -1,0 +1,59 @@
+// Package arrows_test holds the one test about the repository as a whole: which package may import which.
+package arrows_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows is every import between our own packages that is allowed, and why. Go forbids cycles; this forbids shortcuts.
+var arrows = map[string]struct {
+	to  []string
+	why string
+}{
+	"cmd/sandbox-audio":        {[]string{"launcher", "audiod", "audiod/device", "audiod/native", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices"},
+	"launcher":                 {[]string{"templates"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"templates":                {nil, "files and their embedding"},
+	"audiod":                   {[]string{"audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
+	"audiod/session":           {[]string{"audiod/native", "audiod/policy", "audiod/mixer", "audiod/loop", "audiod/pcm"}, "sound flows session, mixer, device; no session knows the device"},
+	"audiod/mixer":             {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the mixer knows no protocol: its way back is mixer.Listener"},
+	"audiod/device":            {[]string{"audiod/loop", "audiod/pcm"}, "a device is pulled by the mixer and calls nobody"},
+	"audiod/device/devicetest": {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the card ticked by hand, and what every device must pass"},
+	"audiod/native":            {[]string{"audiod/pcm"}, "a leaf: the only code that sees wire bytes, in the words of pcm"},
+	"audiod/policy":            {nil, "a leaf: who is calling"},
+	"audiod/loop":              {nil, "a leaf: descriptors and timers"},
+	"audiod/pcm":               {nil, "a leaf: arithmetic"},
+	"launcher/launchertest":    {[]string{"launcher"}, "help for the tests of those who use the launcher"},
+}
+
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	const module = "sandbox-audio/"
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		from, ours := strings.CutPrefix(words[0], module)
+		if !ours || from == "e2e" || strings.HasPrefix(from, "e2e/") {
+			continue // tests of the whole may look at everything
+		}
+		allowed, known := arrows[from]
+		if !known {
+			t.Errorf("package %s is not in the list: say what it may import, and why", from)
+			continue
+		}
+		seen++
+		for _, to := range words[1:] {
+			if to, ours := strings.CutPrefix(to, module); ours && !slices.Contains(allowed.to, to) {
+				t.Errorf("%s imports %s; it may not: %s", from, to, allowed.why)
+			}
+		}
+	}
+	if seen != len(arrows) {
+		t.Errorf("%d of %d packages of the list were seen", seen, len(arrows))
+	}
+}

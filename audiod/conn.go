@@ -1,0 +1,189 @@
+package audiod
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/session"
+)
+
+// How many connections one user may hold: Chromium opens one a stream, fifty at worst. The owner's own programs are trusted with more.
+const (
+	maxConnections      = 96
+	maxOwnerConnections = 1024
+	acceptsPerTurn      = 16
+	readSize            = 64 << 10 // bytes taken from one socket in one turn
+)
+
+// clients is every connection of the worker: it accepts, reads, writes and closes, and leaves the meaning to the sessions.
+type clients struct {
+	loop     *loop.Loop
+	server   *session.Server
+	rules    *policy.Rules
+	refusals *policy.Refusals
+	log      func(format string, args ...any)
+
+	dirty  []*conn // to be looked at when the turn ends
+	buffer [readSize]byte
+	held   map[uint32]int // connections by uid
+	idle   func(bool)     // told when the last connection goes and the first comes
+}
+
+// conn is one client's socket.
+type conn struct {
+	all     *clients
+	fd      int
+	watch   *loop.Watch
+	peer    policy.Peer
+	session *session.Session
+	dirty   bool
+}
+
+// listen takes connections from a listening socket.
+func (cs *clients) listen(fd int) error {
+	var w *loop.Watch
+	retry := cs.loop.NewTimer(func() { w.Set(loop.Readable) })
+	w, err := cs.loop.Watch(fd, loop.Readable, func(loop.Events) {
+		for range acceptsPerTurn {
+			nfd, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			switch {
+			case err == nil:
+				cs.admit(nfd)
+			case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+				cs.log("cannot accept connections for a moment: %v", err)
+				w.Set(0)
+				retry.Set(cs.loop.Now() + 100*time.Millisecond)
+				return
+			default:
+				return
+			}
+		}
+	})
+	return err
+}
+
+// admit asks who is at the other end of a new connection, before a byte of it is read, and begins its session or closes it.
+func (cs *clients) admit(fd int) {
+	peer, grant, err := cs.rules.Admit(fd)
+	limit := maxConnections
+	if grant == policy.Owner {
+		limit = maxOwnerConnections
+	}
+	if err == nil && cs.held[peer.UID] >= limit {
+		err = &policy.Refusal{Peer: peer, Reason: policy.TooMany}
+	}
+	if err != nil {
+		cs.refuse(err)
+		unix.Close(fd)
+		return
+	}
+	if peer.Transport == policy.TCP {
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	}
+	c := &conn{all: cs, fd: fd, peer: peer}
+	if c.watch, err = cs.loop.Watch(fd, loop.Readable, c.ready); err != nil {
+		cs.log("%v: %v", peer, err)
+		unix.Close(fd)
+		return
+	}
+	if cs.server.Sessions() == 0 {
+		cs.idle(false)
+	}
+	cs.held[peer.UID]++
+	c.session = cs.server.Open(peer, grant, func() error { return cs.rules.Recheck(fd, peer) }, c.touch)
+}
+
+func (cs *clients) refuse(err error) {
+	var refusal *policy.Refusal
+	if errors.As(err, &refusal) {
+		cs.refusals.Add(time.Now(), refusal)
+	} else {
+		cs.log("refused a connection: %v", err)
+	}
+}
+
+// touch has the connection looked at when the turn ends.
+func (c *conn) touch() {
+	if !c.dirty {
+		c.dirty = true
+		c.all.dirty = append(c.all.dirty, c)
+	}
+}
+
+// ready reads what has come, one buffer a turn, so that nobody keeps the others waiting.
+func (c *conn) ready(ev loop.Events) {
+	if ev&loop.Writable != 0 {
+		c.touch()
+	}
+	if ev&(loop.Readable|loop.HungUp) == 0 || c.session.Fault() != nil {
+		return
+	}
+	n, err := unix.Read(c.fd, c.all.buffer[:])
+	switch {
+	case n > 0:
+		c.session.Feed(c.all.buffer[:n])
+	case err == nil:
+		c.close(nil)
+	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
+		c.close(nil)
+	}
+}
+
+// turnEnd writes what the turn has put into the outboxes, and closes the sessions that are over.
+func (cs *clients) turnEnd() {
+	for i := 0; i < len(cs.dirty); i++ {
+		c := cs.dirty[i]
+		cs.dirty[i], c.dirty = nil, false
+		if c.session != nil {
+			c.flush()
+		}
+	}
+	cs.dirty = cs.dirty[:0]
+}
+
+func (c *conn) flush() {
+	if out := c.session.Outbox(); len(out) > 0 {
+		n, err := unix.Write(c.fd, out)
+		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			c.close(nil)
+			return
+		}
+		c.session.Sent(max(n, 0))
+	}
+	if err := c.session.Fault(); err != nil {
+		c.close(err)
+		return
+	}
+	events := loop.Readable
+	if len(c.session.Outbox()) > 0 {
+		events |= loop.Writable
+	}
+	if err := c.watch.Set(events); err != nil {
+		c.close(err)
+	}
+}
+
+// close ends the connection; why is logged where it was the client's fault.
+func (c *conn) close(why error) {
+	cs := c.all
+	var refusal *policy.Refusal
+	if errors.As(why, &refusal) {
+		cs.refuse(why)
+	} else if why != nil {
+		cs.log("closed the connection of %v: %v", c.peer, why)
+	}
+	c.watch.Close()
+	c.session.Close()
+	c.session = nil
+	unix.Close(c.fd)
+	if cs.held[c.peer.UID]--; cs.held[c.peer.UID] == 0 {
+		delete(cs.held, c.peer.UID)
+	}
+	if cs.server.Sessions() == 0 {
+		cs.idle(true)
+	}
+}

@@ -1,0 +1,106 @@
+package audiod
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/session"
+)
+
+// Work is the worker process: everything that touches what clients send. It returns when it was told to end, or has had no clients for
+// as long as its options say; call it once in a process, from main.
+//
+//	Inherited ─► loop, device, mixer, sessions ─► Confine ─► ready ─► turn after turn
+func Work() error {
+	listeners, ready, opts, err := Inherited()
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(200) // the heap is a few hundred kilobytes: collecting it seldom costs nothing
+	log, flush := newLog()
+	defer flush()
+	l, err := loop.New()
+	if err != nil {
+		return err
+	}
+	dev, err := device.New(opts.Device, l)
+	if err != nil {
+		return err
+	}
+	rules, err := policy.NewRules(opts.Owners, opts.Allow)
+	if err != nil {
+		return err
+	}
+	sink := mixer.NewSink(l, dev, log)
+	defer sink.Close()
+	refusals := policy.NewRefusals(log)
+	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{},
+		server: session.NewServer(l, sink, refusals, log)}
+
+	leave := l.NewTimer(func() { l.Stop() })
+	cs.idle = func(idle bool) {
+		if leave.Stop(); idle && opts.IdleExit > 0 {
+			leave.Set(l.Now() + opts.IdleExit)
+		}
+	}
+	cs.idle(true)
+	for _, listener := range listeners {
+		if err := cs.listen(listener.FD); err != nil {
+			return err
+		}
+	}
+	l.AtTurnEnd(cs.turnEnd)
+
+	var writes ConfineOptions
+	if file, ok := strings.CutPrefix(dev.Name(), "wav:"); ok {
+		writes.Write = []string{file}
+	}
+	if err := Confine(writes); err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, unix.SIGTERM)
+	go func() {
+		<-stop
+		l.Stop()
+	}()
+	st := sink.State()
+	ready(st.Device + ", " + st.Description)
+	return l.Run()
+}
+
+// newLog makes a log that never keeps its caller waiting: lines go through a side goroutine, and where that is behind by many they are
+// dropped and counted. flush waits until what was logged is out.
+func newLog() (log func(format string, args ...any), flush func()) {
+	lines := make(chan string, 128)
+	done := make(chan struct{})
+	dropped := 0
+	go func() {
+		for line := range lines {
+			logf("%s", line)
+		}
+		close(done)
+	}()
+	log = func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		if dropped > 0 {
+			line = fmt.Sprintf("%s (%d lines before this one were dropped)", line, dropped)
+		}
+		select {
+		case lines <- line:
+			dropped = 0
+		default:
+			dropped++
+		}
+	}
+	return log, func() { close(lines); <-done }
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/audiod"
+	"sandbox-audio/audiod/device"
+)
+
+func init() { commands = append(commands, newDaemonCommand, newWorkerCommand) }
+
+// workerCommand is the hidden command with which the keeper starts its worker.
+const workerCommand = "daemon-worker"
+
+func newDaemonCommand() *cobra.Command {
+	var o audiod.Options
+	cmd := &cobra.Command{
+		Use:   "daemon --listen ADDR [--listen ADDR]...",
+		Short: "Serve sound in the foreground",
+		Long: `Own the sound card and mix the sound of the users who are allowed to play, whom the kernel tells apart. "run" starts a daemon
+when none runs, so this command is for service managers and for sound without a helper.
+
+ADDR is unix:/path, tcp:127.0.0.1:PORT or tcp:[::1]:PORT. The daemon's own user may do everything; --allow gives a user, or the
+members of a group, playback and nothing else. Started as root, the daemon becomes --user before it serves.`,
+		Example: `  sandbox-audio daemon --listen unix:/run/sandbox-audio/me/native --listen tcp:127.0.0.1:4713 --allow me-sandbox --allow @kids
+  PULSE_SERVER=tcp:127.0.0.1:4713 paplay song.wav     # as one of those who are allowed`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return runDaemon(o) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.Listen, "listen", nil, "address to serve, may be repeated")
+	f.StringArrayVar(&o.Allow, "allow", nil, "`USER or @GROUP` that may play, may be repeated")
+	f.StringVar(&o.Device, "device", "auto", "where the sound goes: "+device.Forms)
+	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
+	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
+	return cmd
+}
+
+func runDaemon(o audiod.Options) error {
+	if len(o.Listen) == 0 && os.Getenv("LISTEN_FDS") == "" {
+		return fmt.Errorf("nothing to listen on; try: sandbox-audio daemon --listen unix:%s/sandbox-audio-native --listen tcp:127.0.0.1:4713", runtimeDir())
+	}
+	if o.IdleExit < 0 || o.IdleExit > 0 && o.IdleExit < time.Second {
+		return errors.New("--idle-exit must be a second or more, as in --idle-exit 1m")
+	}
+	return audiod.Keep(o, workerCommand)
+}
+
+func runtimeDir() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return dir
+	}
+	return "/run"
+}
+
+func newWorkerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    workerCommand,
+		Short:  "The daemon's worker process; started by the daemon",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(*cobra.Command, []string) error { return audiod.Work() },
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/session"
+	"sandbox-audio/launcher"
+)
+
+func init() { commands = append(commands, newStatusCommand) }
+
+type statusOptions struct {
+	server string
+	json   bool
+}
+
+func newStatusCommand() *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the sound daemon: device, who is connected, streams, refused connections",
+		Long: `Show what the sound daemon does now: its device, who is connected by the kernel's word, what they play, and who was turned away.
+
+Exit status: 0; 1 when no daemon answers, which is normal while nothing runs.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return runStatus(o, os.Stdout) },
+	}
+	cmd.Flags().StringVar(&o.server, "server", "", "address of the daemon (default that of your profiles)")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+func runStatus(o statusOptions, out io.Writer) error {
+	st, err := askStatus(o.server)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(st)
+	}
+	return printStatus(out, st)
+}
+
+// askStatus asks the daemon at addr, or where that is empty the caller's own.
+func askStatus(addr string) (st session.Status, err error) {
+	if addr == "" {
+		owner, err := launcher.Owner()
+		if err != nil {
+			return st, err
+		}
+		if addr, err = launcher.DaemonAddress(owner); err != nil {
+			return st, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	c, err := native.Dial(ctx, addr, "sandbox-audio status")
+	if err != nil {
+		return st, fmt.Errorf("no sound daemon of yours answers at %s (run starts one): %w", addr, err)
+	}
+	defer c.Close()
+	return statusOf(c)
+}
+
+func statusOf(c *native.Client) (st session.Status, err error) {
+	text, err := c.SendMessage(session.ControlPath, session.MessageStatus, "")
+	if errors.Is(err, native.ErrNoEntity) {
+		return st, errors.New("the daemon shows its state to its owner only, and that is not you")
+	}
+	if err != nil {
+		return st, fmt.Errorf("asking the daemon for its state: %w", err)
+	}
+	if err := json.Unmarshal([]byte(text), &st); err != nil {
+		return st, fmt.Errorf("the daemon's answer is not what this program understands: %w", err)
+	}
+	return st, nil
+}
+
+// printStatus writes st for people.
+func printStatus(out io.Writer, st session.Status) error {
+	d := st.Device
+	state := "closed, nothing plays"
+	if d.Open {
+		state = fmt.Sprintf("playing at %s, %.0f ms to the ear, %s", d.Hardware, d.Latency, decibel(d.Peak))
+	}
+	fmt.Fprintf(out, "device   %s (%s): %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"))
+	if d.Trouble != "" {
+		fmt.Fprintf(out, "         not the device asked for: %s\n", d.Trouble)
+	}
+	fmt.Fprintf(out, "daemon   worker %d, up for %v\n", st.PID, time.Duration(st.Uptime*1e9).Round(time.Second))
+
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(st.Connections) > 0 {
+		fmt.Fprintf(w, "\nUSER\tPROGRAM\tCALLS ITSELF\tBY\tMAY\tFOR\n")
+	}
+	for _, c := range st.Connections {
+		program := c.Program
+		if c.PID != 0 {
+			program += fmt.Sprintf(" (%d)", c.PID)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", userName(c.UID), dash(program), dash(c.Claims), c.Transport, may(c.Grant), time.Duration(c.Since*1e9).Round(time.Second))
+	}
+	if len(st.Streams) > 0 {
+		fmt.Fprintf(w, "\nUSER\tSTREAM\tFORMAT\tSTATE\tLATENCY\tUNDERRUNS\tVOLUME\tPEAK\n")
+	}
+	for _, s := range st.Streams {
+		volume := fmt.Sprintf("%.0f %%", s.Volume)
+		if s.Muted {
+			volume = "muted"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f ms\t%d\t%s\t%s\n", userName(s.UID), dash(s.Name), s.Format, s.State, s.Latency, s.Underruns, volume, decibel(s.Peak))
+	}
+	if st.Refused.Total > 0 {
+		fmt.Fprintf(w, "\nrefused: %d in all; the newest:\n", st.Refused.Total)
+	}
+	for i, r := range st.Refused.Newest {
+		if i == 5 {
+			break
+		}
+		who := "unknown"
+		if r.UID != nil {
+			who = userName(*r.UID)
+		}
+		fmt.Fprintf(w, "%s\t%s\tover %s\t%s\n", r.Time.Local().Format(time.TimeOnly), who, r.Transport, r.Reason)
+	}
+	return w.Flush()
+}
+
+func may(grant string) string {
+	if grant == "owner" {
+		return "everything"
+	}
+	return "play"
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func count(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// decibel is a level for people; full scale is 0 dB.
+func decibel(level float64) string {
+	if level <= 0 {
+		return "silent"
+	}
+	return strings.Replace(fmt.Sprintf("%.1f dB", 20*math.Log10(level)), "-0.0", "0.0", 1)
+}
+
+// userName is the account of uid, or the number where there is none.
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
