@@ -36,6 +36,10 @@ type answer struct {
 // Dial connects to a server at "unix:/path" or "tcp:host:port" and introduces itself as name. ctx bounds only the connecting.
 // A server that turns the caller away gives a Code, mostly ErrAccess.
 func Dial(ctx context.Context, address, name string) (*Client, error) {
+	return dial(ctx, address, name, Version)
+}
+
+func dial(ctx context.Context, address, name string, version uint32) (*Client, error) {
 	network, where, ok := strings.Cut(address, ":")
 	if !ok || network != "unix" && network != "tcp" {
 		return nil, fmt.Errorf("server address %q is neither unix:/path nor tcp:host:port", address)
@@ -44,7 +48,7 @@ func Dial(ctx context.Context, address, name string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the sound server: %w", err)
 	}
-	c := &Client{conn: conn, version: Version, done: make(chan struct{}), waiting: map[uint32]chan answer{}}
+	c := &Client{conn: conn, version: version, done: make(chan struct{}), waiting: map[uint32]chan answer{}}
 	go c.read()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err = c.introduce(name)
@@ -60,10 +64,10 @@ func Dial(ctx context.Context, address, name string) (*Client, error) {
 
 func (c *Client) introduce(name string) error {
 	var server AuthReply
-	if err := c.Call(OpAuth, &Auth{Version: Version, Cookie: make([]byte, CookieSize)}, &server); err != nil {
+	if err := c.Call(OpAuth, &Auth{Version: c.version, Cookie: make([]byte, CookieSize)}, &server); err != nil {
 		return err
 	}
-	c.version = min(server.Version&0xFFFF, Version)
+	c.version = min(server.Version&0xFFFF, c.version)
 	if c.version < MinVersion {
 		return fmt.Errorf("it speaks version %d of the protocol, %d is the oldest known here: %w", c.version, MinVersion, ErrVersion)
 	}
