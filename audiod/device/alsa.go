@@ -107,7 +107,7 @@ func (c *card) Open() (Config, error) {
 
 func (c *card) fresh(rate int) {
 	c.written = 0
-	c.smoother = smoother{rate: rate, limit: float64(framesIn(2*cardPeriod, rate))}
+	c.smoother = smoother{rate: rate}
 }
 
 func (c *card) Write(frames []float32) (int, error) {
@@ -165,12 +165,16 @@ func (c *card) Queued() (int, error) {
 	return 0, nil
 }
 
-// queued is Queued of a card that plays, from the status just read.
+// queued is Queued of a card that plays, from the status just read. Its stamp says when the position last moved. A driver that tells
+// how much is on its way in the hardware, as USB does, reckons that up to the present instead.
 func (c *card) queued() (int, error) {
 	now := c.clock.Now()
-	at := time.Duration(c.status.tstamp.Nano())
-	c.smoother.read(at, c.written-int64(c.status.delay))
-	if c.smoother.stalled(at) > cardStall {
+	at := min(now, time.Duration(c.status.tstamp.Nano()))
+	if c.status.delay != c.config.Buffer-int(c.status.avail) {
+		at = now
+	}
+	c.smoother.read(now, at, c.written-int64(c.status.delay))
+	if c.smoother.stalled(now) > cardStall {
 		return 0, fmt.Errorf("%s has not moved for %v: %w", c.at, cardStall, ErrGone)
 	}
 	return max(0, int(c.written-int64(c.smoother.position(now)))), nil

@@ -1,0 +1,177 @@
+package device_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/loop"
+)
+
+// Real cards are tested where there are some, with this package's compiled tests:
+//
+//	CGO_ENABLED=0 go test -c -o device.test ./audiod/device
+//	device.test -test.v -test.run TestALSA -card Intel                                  as a user who may open /dev/snd
+//	device.test -test.v -test.run TestALSAUnplug -card Audio -unplug /job/playing       and take the card away once that file exists
+//
+// TestALSAPlays leaves a tone in the card's recording: 997 Hz at -6 dB, for -seconds.
+var (
+	cardFlag    = flag.String("card", "", "sound `card` (id or number, with ,device if it matters) for TestALSA")
+	seconds     = flag.Float64("seconds", 5, "length of the tone of TestALSAPlays")
+	unplugged   = flag.String("unplug", "", "`file` that TestALSAUnplug makes when it plays, to have the card taken away")
+	cardsJitter = flag.Duration("jitter", 2*time.Millisecond, "how far a reading of the card's position may be off")
+)
+
+// realCard makes sinks for the card under test, on the clock of a loop.
+func realCard(t *testing.T) (*loop.Loop, func(*testing.T) device.Sink) {
+	t.Helper()
+	if *cardFlag == "" {
+		t.Skip("no -card given: real cards are tested in the virtual machine of the end-to-end tests")
+	}
+	clock, err := loop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(clock.Close)
+	return clock, func(t *testing.T) device.Sink { return sink(t, "alsa:"+*cardFlag, clock) }
+}
+
+func TestALSAConforms(t *testing.T) {
+	clock, card := realCard(t)
+	s := card(t)
+	c, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %s: %+v", s.Name(), s.Description(), c)
+	s.Close()
+	devicetest.Conformance(t, devicetest.Bench{Make: card, Now: clock.Now, Pass: time.Sleep, Jitter: *cardsJitter})
+}
+
+// keep plays a tone on s as the mixer does, some quanta ahead by timer, until stop says so or the sink fails. It returns how far, in
+// frames, the position moved from reading to reading against the clock, at worst, and the longest time between two of them.
+func keep(t *testing.T, s device.Sink, c device.Config, now func() time.Duration, stop func() bool) (worst float64, longest time.Duration, err error) {
+	var written, heard int
+	var at time.Duration
+	quantum := make([]float32, c.Buffer*len(c.Channels))
+	for !stop() {
+		q, err := s.Queued()
+		if err != nil {
+			return worst, longest, err
+		}
+		if read := now(); written > 0 {
+			if at > 0 {
+				longest = max(longest, read-at)
+				worst = max(worst, math.Abs(float64(written-q-heard)-(read-at).Seconds()*float64(c.Rate)))
+			}
+			heard, at = written-q, read
+		}
+		if free := c.Buffer/2 - q; free > 0 {
+			for i := range free * len(c.Channels) {
+				quantum[i] = float32(0.501 * math.Sin(2*math.Pi*997*float64(written+i/len(c.Channels))/float64(c.Rate)))
+			}
+			n, err := s.Write(quantum[:free*len(c.Channels)])
+			if err != nil {
+				return worst, longest, err
+			}
+			written += n
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return worst, longest, nil
+}
+
+func TestALSAPlays(t *testing.T) {
+	clock, card := realCard(t)
+	s := card(t)
+	c, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	end := clock.Now() + time.Duration(*seconds*float64(time.Second))
+	worst, longest, err := keep(t, s, c, clock.Now, func() bool { return clock.Now() > end })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%v s of tone, %d xruns, position off by %.0f frames (%.2f ms) at worst from reading to reading, of which the longest took %v",
+		*seconds, s.Stats().Xruns, worst, worst/float64(c.Rate)*1000, longest)
+	if x := s.Stats().Xruns; x > 0 && longest < duration(c.Buffer/2-c.Margin, c) {
+		t.Errorf("%d xruns, and the test was never late", x)
+	} else if x > 0 {
+		t.Skipf("%d xruns, but this machine kept the test waiting for %v: nothing can be said of the card", x, longest)
+	}
+	time.Sleep(duration(c.Buffer, c))
+}
+
+func duration(frames int, c device.Config) time.Duration {
+	return time.Duration(frames) * time.Second / time.Duration(c.Rate)
+}
+
+func TestALSABusyNamesTheHolder(t *testing.T) {
+	_, card := realCard(t)
+	s, other := card(t), card(t)
+	if _, err := s.Open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err := other.Open()
+	if err == nil {
+		other.Close()
+		t.Skip("this card plays for several at once")
+	}
+	t.Log(err)
+	if !strings.Contains(err.Error(), fmt.Sprintf("(pid %d, ", os.Getpid())) {
+		t.Error("the error does not name this process, which holds the card")
+	}
+	s.Close()
+	if _, err := other.Open(); err != nil {
+		t.Error("after it was let go:", err)
+	}
+	other.Close()
+}
+
+func TestALSAUnplug(t *testing.T) {
+	clock, card := realCard(t)
+	if *unplugged == "" {
+		t.Skip("no -unplug given: nobody here can take the card away")
+	}
+	s := card(t)
+	c, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, told := clock.Now(), false
+	_, _, err = keep(t, s, c, clock.Now, func() bool {
+		played := clock.Now() - begin
+		if played > time.Second && !told {
+			if told = true; os.WriteFile(*unplugged, nil, 0o644) != nil {
+				t.Fatal("cannot make ", *unplugged)
+			}
+		}
+		return played > time.Minute
+	})
+	if !errors.Is(err, device.ErrGone) {
+		t.Fatal("a card taken away:", err)
+	}
+	t.Log(err)
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Error("close:", err)
+	}
+	for deadline := clock.Now() + 10*time.Second; ; time.Sleep(50 * time.Millisecond) {
+		if _, err = s.Open(); err != nil {
+			t.Log(err)
+			break
+		}
+		if s.Close(); clock.Now() > deadline {
+			t.Fatal("it still opens")
+		}
+	}
+}
