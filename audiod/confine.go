@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
-	"github.com/elastic/go-seccomp-bpf"
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/landlock-lsm/go-landlock/landlock"
 	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
@@ -91,85 +88,4 @@ func confineFiles(writable []string) (level string, err error) {
 		return "", errors.New("landlock is in force, yet / can be read")
 	}
 	return fmt.Sprintf("landlock ABI %d", version), nil
-}
-
-// confineCalls applies the seccomp filter to every thread.
-func confineCalls() (level string, err error) {
-	info, err := arch.GetInfo("")
-	if err != nil || !seccomp.Supported() {
-		return "no seccomp here", nil
-	}
-	var always []string // not every architecture has every call: arm64 has no old ones
-	for name := range strings.FieldsSeq(allowedCalls) {
-		if _, ok := info.SyscallNames[name]; ok {
-			always = append(always, name)
-		}
-	}
-	filter := seccomp.Filter{
-		NoNewPrivs: true,
-		Flag:       seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{
-			DefaultAction: seccomp.ActionErrno, // EPERM, also for calls of another architecture
-			Syscalls: []seccomp.SyscallGroup{
-				{Action: seccomp.ActionAllow, NamesWithCondtions: allowedWith(uint64(os.Getpid()))},
-				{Action: seccomp.ActionAllow, Names: always},
-			},
-		},
-	}
-	if err := seccomp.LoadFilter(filter); err != nil {
-		return "", err
-	}
-	// A thread the kernel could not bring along makes the call return its number, which is no errno.
-	if err := proveThreads(map[string]string{"Seccomp": "2"}); err != nil {
-		return "", fmt.Errorf("the seccomp filter is not in force in every thread: %w", err)
-	}
-	return "seccomp", nil
-}
-
-// allowedCalls may be made with any arguments: they work on what is open, on memory, threads and time. Landlock decides about the paths.
-const allowedCalls = `
-	read write readv writev pread64 pwrite64 preadv pwritev lseek close flock fcntl dup dup3
-	openat open newfstatat fstat stat lstat statx fstatfs getdents64 readlinkat readlink faccessat faccessat2 access getcwd
-	ftruncate fallocate fsync fdatasync fchmod unlinkat unlink renameat renameat2 rename mkdirat
-	recvfrom sendto recvmsg sendmsg recvmmsg sendmmsg accept4 accept shutdown getsockopt setsockopt getsockname getpeername bind
-	epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 poll ppoll pselect6 pipe2
-	timerfd_create timerfd_settime timerfd_gettime timer_create timer_settime timer_delete setitimer
-	clock_gettime clock_getres gettimeofday time nanosleep clock_nanosleep
-	mmap munmap mprotect mremap madvise mincore msync mlock munlock brk
-	futex sched_yield sched_getaffinity set_robust_list set_tid_address rseq membarrier getcpu
-	rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack rt_sigtimedwait restart_syscall
-	getpid getppid gettid getuid geteuid getgid getegid getgroups uname sysinfo getrusage getrlimit getrandom
-	exit exit_group`
-
-// allowedWith may be made with these arguments only. The filter compares 64 bits where the kernel looks at 32, so a condition names
-// the value that is allowed and never one that is not: upper bits would carry it past a denial.
-func allowedWith(self uint64) []seccomp.NameWithConditions {
-	only := func(name string, conditions ...seccomp.Condition) seccomp.NameWithConditions {
-		return seccomp.NameWithConditions{Name: name, Conditions: conditions}
-	}
-	is := func(arg uint32, value uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: seccomp.Equal, Value: value}
-	}
-	bit := func(arg uint32, value uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: seccomp.BitsSet, Value: value}
-	}
-	noBit := func(arg uint32, value uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: seccomp.BitsNotSet, Value: value}
-	}
-	return []seccomp.NameWithConditions{
-		// ALSA's requests are of type 'A' or 'U', bits 01000001 and 01010101 of the second byte; this lets pass 'E' and 'Q' besides,
-		// but not 'T' and 'K', the terminal's, with which a program can type for its user.
-		only("ioctl", bit(1, 0x0100), bit(1, 0x4000), noBit(1, 0xAA00)),
-		only("ioctl", is(1, unix.TCGETS)),  // is stderr a terminal?
-		only("ioctl", is(1, unix.TIOCINQ)), // bytes waiting in a socket, either way
-		only("ioctl", is(1, unix.TIOCOUTQ)),
-		only("clone", bit(0, unix.CLONE_THREAD)), // threads, not processes
-		only("tgkill", is(0, self)),              // the scheduler's signals and those of a crash
-		only("kill", is(0, self)),
-		only("prlimit64", is(0, 0)),
-		only("prctl", is(0, unix.PR_SET_VMA)), // the runtime names its memory
-		only("prctl", is(0, unix.PR_SET_NAME)),
-		only("socket", is(0, unix.AF_NETLINK), is(2, unix.NETLINK_SOCK_DIAG)),
-		only("socket", is(0, unix.AF_NETLINK), is(2, unix.NETLINK_KOBJECT_UEVENT)),
-	}
 }
