@@ -29,7 +29,6 @@ func Confine(opts ConfineOptions) error {
 	if os.Geteuid() == 0 {
 		return errors.New("sound is never served as root")
 	}
-	dropBounding()
 	if err := renounce(); err != nil {
 		return err
 	}

@@ -184,6 +184,7 @@ func (c *cell) serve() {
 		_, err := os.ReadFile(path)
 		must(path, err)
 	}
+	must("lock", lockOnce(c.dir+"/song.wav"))
 	must("song", os.WriteFile(c.dir+"/song.wav", []byte("RIFF"), 0)) // opened and truncated
 	must("state", os.WriteFile(c.dir+"/state/new", []byte("x"), 0o600))
 	must("state renamed", os.Rename(c.dir+"/state/new", c.dir+"/state/volumes"))
@@ -220,6 +221,16 @@ func (c *cell) serve() {
 	must("later card", open(c.dir+"/snd/later", unix.O_RDWR))
 	fmt.Println("served")
 	panic("a crash is told, and ends the process")
+}
+
+// lockOnce opens a file and locks it, as the wav device does.
+func lockOnce(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
 // cellFolder is what a cell works in.

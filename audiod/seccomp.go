@@ -22,7 +22,7 @@ import (
 const allowedCalls = `
 	read write readv writev pread64 pwrite64 preadv pwritev lseek close fcntl dup dup3
 	openat open newfstatat fstat stat lstat statx fstatfs getdents64 readlinkat readlink faccessat faccessat2 access getcwd
-	ftruncate fallocate fsync fdatasync fchmod unlinkat unlink renameat renameat2 rename mkdirat
+	ftruncate fallocate fsync fdatasync flock fchmod unlinkat unlink renameat renameat2 rename mkdirat
 	recvfrom sendto recvmsg sendmsg recvmmsg sendmmsg accept4 accept shutdown getsockopt setsockopt getsockname getpeername bind
 	epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 poll ppoll pselect6 pipe2
 	timerfd_create timerfd_settime timerfd_gettime timer_create timer_settime timer_delete setitimer
