@@ -48,7 +48,7 @@ func TestCallFilter(t *testing.T) {
 			{"execve", refused, nil},
 			{"ptrace", refused, nil},
 			{"connect", refused, nil},
-			{"clone3", refused, nil},
+			{"clone3", unix.SECCOMP_RET_ERRNO | int(unix.ENOSYS), nil},
 			{"ioctl", allowed, []uint64{5, 'A'<<8 | 0x40}},
 			{"ioctl", allowed, []uint64{5, 0xc2c85512}}, // SNDRV_CTL_IOCTL_ELEM_READ, nearly
 			{"ioctl", allowed, []uint64{5, unix.TCGETS}},
@@ -91,7 +91,7 @@ func TestCallFilter(t *testing.T) {
 			}
 		}
 		for nr := range 1024 {
-			if slices.Contains(known, machine.SyscallNumbers[nr]) {
+			if slices.Contains(known, machine.SyscallNumbers[nr]) || machine.SyscallNumbers[nr] == "clone3" {
 				continue
 			}
 			for _, arg := range numbers {
