@@ -126,21 +126,23 @@ func (r *running) begin(stdio [3]*os.File) (status int, err error) {
 		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
 	}
 	go r.listen()
-	select {
-	case s := <-r.signals:
-		return signalStatus(s), nil
-	case first, ok := <-r.outcomes:
-		switch {
-		case !ok:
-			return StatusFailed, r.lost()
-		case first.Error != "" && first.Code == StatusNotFound:
-			return StatusNotFound, errors.New(printable(first.Error))
-		case first.Error != "":
-			return StatusCannotExecute, errors.New(printable(first.Error))
-		case first.Home:
-			r.noteHome()
+	for {
+		select {
+		case s := <-r.signals:
+			r.forward(s.(syscall.Signal)) // the program may run already, and gets it as soon as it does
+		case first, ok := <-r.outcomes:
+			switch {
+			case !ok:
+				return StatusFailed, r.lost()
+			case first.Error != "" && first.Code == StatusNotFound:
+				return StatusNotFound, errors.New(printable(first.Error))
+			case first.Error != "":
+				return StatusCannotExecute, errors.New(printable(first.Error))
+			case first.Home:
+				r.noteHome()
+			}
+			return 0, nil
 		}
-		return 0, nil
 	}
 }
 
