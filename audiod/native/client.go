@@ -83,7 +83,7 @@ func (c *Client) Call(op Op, request, reply Message) error {
 	c.tag++
 	tag := c.tag
 	packet := AppendPacket(nil, c.version, op, tag, request)
-	if packet == nil {
+	if len(packet) == 0 {
 		c.mu.Unlock()
 		return fmt.Errorf("%v: the request is outside the protocol's limits: %w", op, ErrInvalid)
 	}

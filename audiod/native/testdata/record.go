@@ -157,6 +157,9 @@ func (s *session) save() {
 	s.listen.Close()
 	s.open.Wait()
 	for i, b := range s.conns {
+		if b.Len() == 0 {
+			continue // only knocked
+		}
 		name := s.name
 		if len(s.conns) > 1 {
 			name = fmt.Sprintf("%s.%02d", s.name, i+1)
