@@ -20,7 +20,7 @@ var ErrGone = errors.New("the device is gone")
 type Config struct {
 	Rate     int            // frames per second
 	Channels pcm.ChannelMap // of the frames Write takes
-	Buffer   int            // frames the sink can hold between Write and the ear
+	Buffer   int            // frames the sink can hold between Write and the ear; a card may have fetched up to Margin more
 	Margin   int            // frames below which Queued must not fall before the next Write, or an xrun threatens; 0: being late does no harm
 	Linger   time.Duration  // how long the mixer keeps an idle sink open, fed with silence, because opening it costs something
 	Hardware string         // for people: the format the device really runs at, "s32le 2ch 48000Hz, period 480"
@@ -40,9 +40,11 @@ type Sink interface {
 	// An error says what holds the device where that can be told.
 	Open() (Config, error)
 	// Write queues interleaved float32 frames, full scale ±1, which it clips and does not keep. It takes what fits and returns how many
-	// frames that was. The first Write after Open, or after an xrun, starts the device. It allocates nothing.
+	// frames that was, 0 when full. The first Write after Open, or after an xrun, starts the device, and should hold several times Margin. It
+	// allocates nothing.
 	Write(frames []float32) (int, error)
-	// Queued is the number of frames written and not yet heard at this instant: a smooth figure, not one that jumps by a period.
+	// Queued is the number of frames written and not yet heard at this instant: a smooth figure, not one that jumps by a period. Only
+	// when it starts may a card fall faster for a tenth of a second, while it fills its own stages: some keep 20 ms in them.
 	// An xrun is noticed here and in Write: it is counted, the device is made ready again and 0 is returned. A sink that cannot run dry
 	// returns a negative number when its writer is late: the frames it wants at once to catch up.
 	Queued() (int, error)

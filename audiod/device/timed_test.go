@@ -260,6 +260,16 @@ func TestNew(t *testing.T) {
 	} else if _, err := s.Open(); err == nil {
 		t.Error("opened a card that is not there")
 	}
+	// auto always gives something, and says so when that is silence; alsa is an error then.
+	auto := sink(t, "auto", clock)
+	card, err := device.New("alsa", clock)
+	switch {
+	case err == nil && auto.Name() != card.Name():
+		t.Errorf("auto is %s, alsa is %s", auto.Name(), card.Name())
+	case err != nil && (auto.Name() != "null" || !strings.HasSuffix(auto.Description(), err.Error())):
+		t.Errorf("alsa: %v; auto: %s, %s", err, auto.Name(), auto.Description())
+	}
+	t.Log("auto:", auto.Name(), "-", auto.Description())
 	t.Chdir(t.TempDir())
 	wd, _ := os.Getwd()
 	if s := sink(t, "wav:x:y.wav", clock); s.Name() != "wav:"+filepath.Join(wd, "x:y.wav") {

@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -36,8 +37,12 @@ func Conformance(t *testing.T, b Bench) {
 	t.Run("flow", b.flow)
 	t.Run("late", b.late)
 	t.Run("allocations", b.allocations)
-	t.Run("sound", b.sound)
-	t.Run("gone", b.gone)
+	if b.Heard != nil {
+		t.Run("sound", b.sound)
+	}
+	if b.Vanish != nil {
+		t.Run("gone", b.gone)
+	}
 }
 
 func (b Bench) open(t *testing.T) (device.Sink, device.Config) {
@@ -178,28 +183,37 @@ func (b Bench) since(c device.Config, from time.Duration) float64 {
 func (b Bench) slack(c device.Config) int { return 1 + int(b.Jitter.Seconds()*float64(c.Rate)) }
 
 // flow: over a second of writing on time, what is queued falls by exactly the time that passes and rises by exactly what is written. Each
-// reading is bracketed by the clock, so a test machine that stalls makes the bracket wide and not the device wrong; after an xrun, which
-// is then the test's own fault, it begins anew.
+// reading is bracketed by the clock, so a test that is held up makes the bracket wide and not the device wrong. What a bracket cannot
+// tell is an emulated card that is held up itself: on a real clock one second out of five tries must be good. Running backwards never is.
 func (b Bench) flow(t *testing.T) {
 	s, c := b.open(t)
-	for try := range 5 {
-		if b.flows(t, s, c) {
+	for range 5 {
+		err := b.flows(t, s, c)
+		if err == nil {
 			return
 		}
-		t.Logf("try %d: the test was too late to keep the buffer filled", try)
+		t.Log(err)
+		if b.Jitter == 0 {
+			break
+		}
 	}
-	t.Fatal("never in time for a whole second: nothing can be said of the flow")
+	t.Error("never a whole second of even flow")
 }
 
-// flows is one second of flow; false when the sink ran dry in it.
-func (b Bench) flows(t *testing.T, s device.Sink, c device.Config) bool {
+// flows is one second of flow; the error says how it was uneven.
+func (b Bench) flows(t *testing.T, s device.Sink, c device.Config) error {
 	target, slack, xruns := c.Buffer*3/4, float64(b.slack(c)), s.Stats().Xruns
-	written := write(t, s, silence(c, target))
-	for range 20 { // a card fetches ahead when it starts
-		b.Pass(10 * time.Millisecond)
-		if free := target - queued(t, s); free > 0 {
+	written := queued(t, s)
+	feed := func() (q int) {
+		q = queued(t, s)
+		if free := target - q; free > 0 {
 			written += write(t, s, silence(c, free))
 		}
+		return q
+	}
+	for range 20 { // a card fetches ahead when it starts
+		feed()
+		b.Pass(10 * time.Millisecond)
 	}
 	before := b.Now()
 	heard := written - queued(t, s)
@@ -207,69 +221,69 @@ func (b Bench) flows(t *testing.T, s device.Sink, c device.Config) bool {
 	first, begin := heard, after
 	for i := 0; b.Now()-begin < time.Second; i++ {
 		b.Pass([]time.Duration{1, 3, 10, 20}[i%4] * time.Millisecond)
-		t0 := b.Now()
-		q := queued(t, s)
+		t0, known := b.Now(), written
+		q := feed()
 		t1 := b.Now()
 		if q <= 0 || s.Stats().Xruns != xruns {
-			return false
+			return fmt.Errorf("reading %d: the test was too late to keep the buffer filled", i)
 		}
 		least := (t0-after).Seconds()*float64(c.Rate) - slack
 		most := (t1-before).Seconds()*float64(c.Rate) + slack
-		if moved := float64(written - q - heard); moved < 0 || moved < least || moved > most {
-			t.Fatalf("reading %d: %v frames heard since the last, between %.0f and %.0f went by", i, moved, max(0, least), most)
+		moved := float64(known - q - heard)
+		if moved < 0 {
+			t.Fatalf("reading %d: the position went back by %v frames", i, -moved)
 		}
-		before, after, heard = t0, t1, written-q
-		if free := target - q; free > 0 {
-			written += write(t, s, silence(c, free))
+		if moved < least || moved > most {
+			return fmt.Errorf("reading %d: %v frames heard since the last, between %.0f and %.0f went by", i, moved, least, most)
 		}
+		before, after, heard = t0, t1, known-q
 	}
 	rate := float64(heard-first) / (after - begin).Seconds()
 	if off := math.Abs(rate-float64(c.Rate)) / float64(c.Rate); off > 0.01+slack/float64(heard-first) {
-		t.Errorf("%.0f frames a second, %d promised", rate, c.Rate)
+		return fmt.Errorf("%.0f frames a second, %d promised", rate, c.Rate)
 	}
-	return true
+	return nil
 }
 
 // late: a card that runs dry says so once, stands still and plays again; a sink that cannot run dry wants what it missed, within reason.
 func (b Bench) late(t *testing.T) {
 	s, c := b.open(t)
-	n := write(t, s, silence(c, c.Buffer/2))
-	b.Pass(duration(c, n) + 100*time.Millisecond)
 	if c.Margin == 0 {
 		b.owing(t, s, c)
 		return
 	}
-	for range 3 {
-		if q := queued(t, s); q != 0 {
-			t.Fatal("queued in a card run dry:", q)
-		}
-	}
-	if x := s.Stats().Xruns; x != 1 {
-		t.Fatal("xruns after running dry once:", x)
-	}
-	for round := range 3 {
-		b.Pass(20 * time.Millisecond)
+	for round := range 4 {
 		n := write(t, s, silence(c, c.Buffer))
 		if n != c.Buffer {
 			t.Fatalf("round %d: a dry card with a buffer of %d took %d", round, c.Buffer, n)
 		}
+		start := b.Now()
 		b.Pass(duration(c, n/2))
-		if q := queued(t, s); q <= 0 || q >= n {
-			t.Fatalf("round %d: queued %d of %d, half its time later", round, q, n)
+		q := queued(t, s)
+		if intime := b.since(c, start) < float64(n-b.slack(c)-c.Margin); q > n+c.Margin || q <= 0 && intime {
+			t.Fatalf("round %d: queued %d of %d, about half its time later", round, q, n)
 		}
-		b.Pass(duration(c, n))
-		queued(t, s)
-	}
-	if x := s.Stats().Xruns; x != 4 {
-		t.Fatal("xruns after running dry four times:", x)
+		for start := b.Now(); s.Stats().Xruns == uint64(round); b.Pass(10 * time.Millisecond) {
+			if queued(t, s); b.Now()-start > 5*time.Second {
+				t.Fatalf("round %d: not dry 5 s after the last write", round)
+			}
+		}
+		for range 3 {
+			if q, x := queued(t, s), s.Stats().Xruns; q != 0 || x != uint64(round)+1 {
+				t.Fatalf("round %d: queued %d in a card run dry, %d xruns", round, q, x)
+			}
+			b.Pass(20 * time.Millisecond)
+		}
 	}
 	s.Close()
 	if x := s.Stats().Xruns; x != 4 {
-		t.Fatal("xruns forgotten at close:", x)
+		t.Fatal("xruns, forgotten at close or counted then:", x)
 	}
 }
 
 func (b Bench) owing(t *testing.T, s device.Sink, c device.Config) {
+	n := write(t, s, silence(c, c.Buffer/2))
+	b.Pass(duration(c, n) + 100*time.Millisecond)
 	q, late := queued(t, s), c.Rate/10
 	if q > -late+b.slack(c) {
 		t.Fatalf("queued %d when %d frames late", q, late)
@@ -306,9 +320,6 @@ func (b Bench) allocations(t *testing.T) {
 
 // sound: what went in comes out, clipped, in order, nothing lost or repeated, over a close and an open too.
 func (b Bench) sound(t *testing.T) {
-	if b.Heard == nil {
-		t.Skip("nobody can hear this device from here")
-	}
 	s, c := b.open(t)
 	var want []float32
 	play := func(scale float64) {
@@ -348,9 +359,6 @@ func (b Bench) sound(t *testing.T) {
 
 // gone: a device that left says ErrGone, and still closes.
 func (b Bench) gone(t *testing.T) {
-	if b.Vanish == nil {
-		t.Skip("this device cannot be taken away from here")
-	}
 	s, c := b.open(t)
 	write(t, s, silence(c, c.Buffer/4))
 	b.Vanish(t, s)
