@@ -276,3 +276,27 @@ func TestNew(t *testing.T) {
 		t.Error("name of a relative file:", s.Name())
 	}
 }
+
+// A late writer hands over more than a buffer at once.
+func TestWavTakesWhatIsOwedWhole(t *testing.T) {
+	clock := new(loop.Hand)
+	s := sink(t, "wav:"+filepath.Join(t.TempDir(), "a.wav"), clock)
+	if _, err := s.Open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := make([]float32, 2*30000)
+	for i := range want {
+		want[i] = float32(i%32768) / 32768
+	}
+	s.Write(want[:2])
+	clock.Advance(900 * time.Millisecond)
+	if n, err := s.Write(want[2:]); n != len(want)/2-1 || err != nil {
+		t.Fatal("took", n, err)
+	}
+	for i, x := range readWav(t, wavPath(s)) {
+		if x != want[i] {
+			t.Fatalf("sample %d is %v, want %v", i, x, want[i])
+		}
+	}
+}
