@@ -26,33 +26,36 @@ func Root(t testing.TB) {
 	}
 }
 
-// Packages makes sure that the named Debian packages are installed. As root it installs what is missing, without
-// recommended packages; several test processes may ask at once. Not as root a missing package fails t.
+// Packages makes sure that the named Debian packages are installed, or fails t.
 func Packages(t testing.TB, names ...string) {
 	t.Helper()
+	if err := Install(names...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Install makes sure that the named Debian packages are installed, without those they merely recommend. Several processes
+// may ask at once. Who is not root gets an error with the command that root would type.
+func Install(names ...string) error {
 	missing := absent(names)
 	if len(missing) == 0 {
-		return
+		return nil
 	}
 	if os.Geteuid() != 0 {
-		t.Fatalf("needs packages that are not installed; run: sudo apt-get install %s", strings.Join(missing, " "))
+		return fmt.Errorf("packages are missing; run: sudo apt-get install %s", strings.Join(missing, " "))
 	}
 	unlock, err := Lock(filepath.Join(os.TempDir(), "sandbox-audio-apt.lock"))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer unlock()
 	if missing = absent(names); len(missing) == 0 {
-		return // another process has installed them meanwhile
+		return nil // another process has installed them meanwhile
 	}
-	t.Logf("installing %s", strings.Join(missing, " "))
-	err = install(missing)
-	if err != nil && Update() == nil {
+	if err = install(missing); err != nil && Update() == nil {
 		err = install(missing)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return err
 }
 
 // Update fetches apt's package lists, once in the life of the process.

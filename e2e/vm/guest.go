@@ -26,6 +26,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sandbox-audio/e2e/need"
 )
 
 // Card is a kind of emulated sound card.
@@ -87,7 +89,11 @@ var guestFiles embed.FS
 // needs. The sound cards are unmuted and at full volume, and belong to group audio.
 func Boot(t testing.TB, o Options) *Guest {
 	t.Helper()
-	r := cached(t)
+	need.Root(t)
+	r, err := cached()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
 	}

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"sandbox-audio/e2e/need"
@@ -32,43 +31,49 @@ type root struct {
 	modules []string // host paths of the early modules with what they depend on, in loading order
 }
 
-// cached is the root of this recipe, built first when this machine has none. That takes a minute or two.
-func cached(t testing.TB) root {
-	t.Helper()
-	need.Root(t)
-	need.Packages(t, "debootstrap", "debian-archive-keyring", "qemu-system-x86")
+// Prepare makes what guests boot from, unless this machine has it already. That takes a minute or two, root, apt and
+// the network; a guest needs none of them but root.
+func Prepare() error {
+	_, err := cached()
+	return err
+}
+
+func cached() (root, error) {
+	if err := need.Install("debootstrap", "debian-archive-keyring", "qemu-system-x86"); err != nil {
+		return root{}, err
+	}
 	cache := os.Getenv("SANDBOX_AUDIO_TEST_CACHE")
 	if cache == "" {
 		cache = "/var/cache/sandbox-audio-test"
 	}
 	suite, err := codename()
 	if err != nil {
-		t.Fatal(err)
+		return root{}, err
 	}
 	recipe := sha256.Sum256([]byte(strings.Join(append(append([]string{"1", suite}, packages...), early...), " ")))
 	dir := filepath.Join(cache, hex.EncodeToString(recipe[:6]))
 	if err := os.MkdirAll(cache, 0o755); err != nil {
-		t.Fatal(err)
+		return root{}, err
 	}
 	unlock, err := need.Lock(filepath.Join(cache, "lock"))
 	if err != nil {
-		t.Fatal(err)
+		return root{}, err
 	}
 	defer unlock()
 	if _, err := os.Stat(dir); err != nil {
 		if err := build(dir, suite); err != nil {
-			t.Fatalf("build the guest's root: %v", err)
+			return root{}, fmt.Errorf("build the guest's root: %w", err)
 		}
 	}
 	list, err := os.ReadFile(filepath.Join(dir, "modules"))
 	if err != nil {
-		t.Fatal(err)
+		return root{}, err
 	}
 	r := root{dir: filepath.Join(dir, "root"), kernel: filepath.Join(dir, "kernel"), busybox: filepath.Join(dir, "root/bin/busybox")}
 	for module := range strings.FieldsSeq(string(list)) {
 		r.modules = append(r.modules, filepath.Join(r.dir, module))
 	}
-	return r
+	return r, nil
 }
 
 // build makes dir complete, or not at all.

@@ -1,0 +1,134 @@
+// Runtests runs every check of the repository and says how many passed: gofmt, go vet, the tests of each package, and
+// where a C compiler is at hand those of the daemon once more under the race detector.
+//
+//	meanwhile   what end-to-end tests need is installed, and the guest of e2e/vm is made
+//	first       all packages but e2e, in parallel
+//	then        the packages below e2e, one at a time, since they play sound in real time and want the machine
+//
+// As root nothing is missing that a test could not install, so a skipped test counts as failed; so it does with CI=true.
+// Not as root, the tests run through sudo where that works. The last line is "N passed, N failed".
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"time"
+
+	"sandbox-audio/e2e/need"
+	"sandbox-audio/e2e/vm"
+)
+
+// packages are all that the end-to-end tests ask for one by one; here they come in one go.
+var packages = []string{"alsa-utils", "ffmpeg", "mpv", "pulseaudio-utils", "sudo"}
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == "prepare" {
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "runtests:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt) // also so that tests get it, which a shell's background job ignores
+	go func() {
+		<-interrupted
+		os.Exit(130)
+	}()
+
+	began := time.Now()
+	root := os.Geteuid() == 0
+	var sudo []string
+	if !root {
+		sudo = through()
+	}
+	tally := &tally{strict: root || len(sudo) > 0 || os.Getenv("CI") == "true"}
+
+	prepared := make(chan error, 1)
+	go func() {
+		self, err := os.Executable()
+		if err == nil && (root || len(sudo) > 0) {
+			err = command(append(sudo, self, "prepare")...).Run()
+		}
+		prepared <- err
+	}()
+
+	tally.check("gofmt", formatted())
+	tally.check("go vet", report(command("go", "vet", "./...")))
+	units, ends := list()
+	tally.test(sudo, []string{"-timeout", "5m"}, units)
+	if err := <-prepared; err != nil {
+		fmt.Println("what the end-to-end tests need could not be prepared, they will tell:", err)
+	}
+	tally.test(sudo, []string{"-p", "1", "-timeout", "14m"}, ends)
+	tally.close(time.Since(began))
+}
+
+// prepare installs and builds what tests would otherwise wait for.
+func prepare() error {
+	if err := need.Install(packages...); err != nil {
+		return err
+	}
+	return vm.Prepare()
+}
+
+// through is how to run a program as root with what the go command and the tests must know; nil when sudo does not work.
+func through() []string {
+	sudo := exec.Command("sudo", "-v")
+	if in, err := os.Stdin.Stat(); err != nil || in.Mode()&os.ModeCharDevice == 0 || os.Getenv("CI") != "" {
+		sudo = exec.Command("sudo", "-n", "true")
+	}
+	sudo.Stdin, sudo.Stdout, sudo.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if sudo.Run() != nil {
+		fmt.Println("sudo does not work here: tests that need root will be skipped")
+		return nil
+	}
+	modules, _ := exec.Command("go", "env", "GOMODCACHE").Output()
+	return []string{"sudo", "-H", "env", "PATH=" + os.Getenv("PATH"), "GOMODCACHE=" + strings.TrimSpace(string(modules)),
+		"SANDBOX_AUDIO_TEST_CACHE=" + os.Getenv("SANDBOX_AUDIO_TEST_CACHE")}
+}
+
+// list is the import paths of all packages that have tests: those of e2e, and all others.
+func list() (units, ends []string) {
+	out, err := exec.Command("go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...").Output()
+	if err != nil {
+		fmt.Println("go list:", err) // go vet has told why
+	}
+	for pkg := range strings.FieldsSeq(string(out)) {
+		if strings.Contains(pkg, "/e2e") && !strings.HasSuffix(pkg, "/sound") {
+			ends = append(ends, pkg)
+		} else {
+			units = append(units, pkg)
+		}
+	}
+	return units, ends
+}
+
+// formatted is nil when gofmt would change nothing.
+func formatted() error {
+	out, err := exec.Command("gofmt", "-l", ".").CombinedOutput()
+	if err == nil && len(out) > 0 {
+		err = fmt.Errorf("gofmt would change:\n%s", out)
+	}
+	return err
+}
+
+func report(cmd *exec.Cmd) error {
+	cmd.Stdout, cmd.Stderr = nil, nil
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}
+
+// command is a command without cgo that writes where this program does.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd
+}

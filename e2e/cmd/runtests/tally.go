@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// event is a line of `go test -json` (go doc test2json; BuildFail and ImportPath come from the go command).
+type event struct {
+	Action, Package, Test, Output, ImportPath string
+	Elapsed                                   float64
+}
+
+// tally counts what ended how.
+type tally struct {
+	strict         bool // a skip is a failure
+	passed, failed int
+	skipped        []string
+
+	output map[[2]string]*strings.Builder // of what runs, by package and test
+	counts map[string]int                 // passed, by package
+}
+
+// check counts one check that is no Go test.
+func (c *tally) check(name string, err error) {
+	if err == nil {
+		c.passed++
+		fmt.Printf("ok    %s\n", name)
+		return
+	}
+	c.failed++
+	fmt.Printf("FAIL  %s: %v\n", name, err)
+}
+
+// test runs the tests of the given packages, each binary with what exec says before its name.
+func (c *tally) test(exec []string, flags, pkgs []string) {
+	if len(pkgs) == 0 {
+		return
+	}
+	args := append([]string{"go", "test", "-json", "-count=1"}, flags...)
+	if len(exec) > 0 {
+		args = append(args, "-exec", strings.Join(exec, " "))
+	}
+	cmd := command(append(args, pkgs...)...)
+	cmd.Stdout = nil
+	c.follow(cmd)
+}
+
+// follow runs cmd, which writes events, and counts them.
+func (c *tally) follow(cmd *exec.Cmd) {
+	c.output, c.counts = map[[2]string]*strings.Builder{}, map[string]int{}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		c.check(strings.Join(cmd.Args, " "), err)
+		return
+	}
+	before := c.failed
+	events, alive := make(chan event), time.NewTicker(time.Minute)
+	defer alive.Stop()
+	go decode(out, events)
+	for open := true; open; {
+		select {
+		case e, more := <-events:
+			if open = more; more {
+				c.count(e)
+			}
+		case <-alive.C:
+			for running := range c.output {
+				if running[1] != "" && !strings.Contains(running[1], "/") {
+					fmt.Printf("...   %s %s is running\n", running[0], running[1])
+				}
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil && c.failed == before {
+		c.check(strings.Join(cmd.Args, " "), err)
+	}
+}
+
+func decode(r io.Reader, events chan<- event) {
+	defer close(events)
+	for d := json.NewDecoder(r); ; {
+		var e event
+		if d.Decode(&e) != nil {
+			io.Copy(os.Stdout, io.MultiReader(d.Buffered(), r)) // not JSON: the go command's own complaint
+			return
+		}
+		events <- e
+	}
+}
+
+func (c *tally) count(e event) {
+	key := [2]string{e.Package, e.Test}
+	name := strings.TrimSpace(strings.TrimPrefix(e.Package, "sandbox-audio/") + " " + e.Test)
+	said := func() string {
+		defer delete(c.output, key)
+		if b := c.output[key]; b != nil {
+			return b.String()
+		}
+		return ""
+	}
+	switch {
+	case e.Action == "output" || e.Action == "run" || e.Action == "build-output":
+		if e.Action == "build-output" {
+			fmt.Print(e.Output)
+		}
+		if c.output[key] == nil {
+			c.output[key] = &strings.Builder{}
+		}
+		c.output[key].WriteString(e.Output)
+	case e.Action == "skip" && e.Test != "":
+		c.skipped = append(c.skipped, name+"\n"+indent(said()))
+	case e.Action == "pass" && e.Test != "":
+		said()
+		c.passed++
+		c.counts[e.Package]++
+	case e.Action == "pass":
+		said()
+		fmt.Printf("ok    %s (%d passed, %.1f s)\n", name, c.counts[e.Package], e.Elapsed)
+	case e.Action == "fail" && e.Test != "":
+		c.failed++
+		c.counts["failed "+e.Package]++
+		fmt.Printf("FAIL  %s\n%s", name, indent(said()))
+	case e.Action == "fail":
+		out := said()
+		fmt.Printf("FAIL  %s (%.1f s)\n", name, e.Elapsed)
+		if c.counts["failed "+e.Package] == 0 { // it did not compile, or died outside of a test
+			c.failed++
+			fmt.Print(indent(out))
+		}
+	}
+}
+
+// close says how all went and ends the program.
+func (c *tally) close(took time.Duration) {
+	if len(c.skipped) > 0 {
+		fmt.Printf("\n%d skipped:\n", len(c.skipped))
+		for _, s := range c.skipped {
+			fmt.Print(s)
+		}
+		if c.strict {
+			fmt.Println("here nothing may be skipped: each counts as failed")
+			c.failed += len(c.skipped)
+		}
+	}
+	fmt.Printf("\nin %v\n%d passed, %d failed\n", took.Round(time.Second), c.passed, c.failed)
+	if c.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+// indent is s below the line that names it, without the marks of go test that repeat its name.
+func indent(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if !strings.HasPrefix(line, "=== ") {
+			b.WriteString("      " + line)
+		}
+	}
+	return b.String()
+}
