@@ -22,7 +22,7 @@ import (
 const EntryName = "enter"
 
 // orphanGrace is what a program has to end after SIGTERM when its owner's run is gone.
-const orphanGrace = 3 * time.Second
+const orphanGrace = 2 * time.Second
 
 // Statuses of run that are not the program's own, as in env(1) and nohup(1).
 const (

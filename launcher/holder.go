@@ -18,9 +18,8 @@ import (
 
 // holder is the process that listens on an address, by the kernel's word.
 type holder struct {
-	uid    int
-	pid    int  // 0 when it cannot be told
-	listed bool // pid was found by the socket itself, not only guessed from the uid
+	uid int
+	pid int // 0 when it cannot be told
 }
 
 // String names the holder as a person can look for it.
@@ -66,7 +65,7 @@ func unixHolder(path string) (h holder, ok bool, err error) {
 	if err != nil {
 		return holder{}, false, err
 	}
-	return holder{uid: int(cred.Uid), pid: int(cred.Pid), listed: true}, true, nil
+	return holder{uid: int(cred.Uid), pid: int(cred.Pid)}, true, nil
 }
 
 // tcpHolder looks the listening socket up in the kernel's table, and its inode among the open files of the processes.
@@ -92,7 +91,7 @@ func tcpHolder(port uint16) (h holder, ok bool, err error) {
 	if err := lines.Err(); err != nil || !ok {
 		return holder{}, false, err
 	}
-	h.pid, h.listed = socketProcess(inode)
+	h.pid = socketProcess(inode)
 	return h, true, nil
 }
 
@@ -112,8 +111,8 @@ func listenerLine(line string, port uint16) (uid int, inode string, ok bool) {
 	return uid, f[9], err == nil
 }
 
-// socketProcess finds the process that has the socket open. ok is false when none of those that may be read has it.
-func socketProcess(inode string) (found int, ok bool) {
+// socketProcess finds the process that has the socket open, and is 0 when none of those that may be read has it.
+func socketProcess(inode string) (found int) {
 	want := "socket:[" + inode + "]"
 	_ = eachProcess(func(pid int) bool {
 		dir := "/proc/" + strconv.Itoa(pid) + "/fd"
@@ -123,13 +122,13 @@ func socketProcess(inode string) (found int, ok bool) {
 		}
 		for _, fd := range fds {
 			if target, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && target == want {
-				found, ok = pid, true
+				found = pid
 				return false
 			}
 		}
 		return true
 	})
-	return found, ok
+	return found
 }
 
 // isDaemon reports whether h can be our daemon: it runs as the daemon's user and, as far as that may be read, it is
@@ -151,6 +150,15 @@ func (h holder) isDaemon(daemonUID int) bool {
 	}
 	// By name, not by file: a daemon lives on when the binary is replaced by a newer one.
 	return filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == filepath.Base(self)
+}
+
+// ending reports whether the holder is on its way out: it has no program any more, and its sockets close in a moment.
+func (h holder) ending() bool {
+	if h.pid == 0 {
+		return false
+	}
+	_, err := os.Readlink("/proc/" + strconv.Itoa(h.pid) + "/exe")
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 func peerCred(conn *net.UnixConn) (cred *unix.Ucred, err error) {

@@ -87,9 +87,13 @@ func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return true, fmt.Errorf("see who listens on %s: %w", addr, err)
 		}
-		if !held {
+		switch {
+		case !held:
 			missing = append(missing, addr)
-		} else if !h.isDaemon(l.plan.DaemonUID) {
+		case h.isDaemon(l.plan.DaemonUID):
+		case h.ending():
+			return false, fmt.Errorf("%s is held by a program that is just ending", addr)
+		default:
 			return true, fmt.Errorf("%s is held by %s, which is not the sound daemon of %s: nothing was run; end that program first", addr, h, l.plan.Owner.Name)
 		}
 	}
