@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	termGrace = 3 * time.Second // between SIGTERM and SIGKILL
+	termGrace = 2 * time.Second // between SIGTERM and SIGKILL
 	killWait  = 5 * time.Second // until a killed process must be gone
 	pollEvery = 10 * time.Millisecond
 )

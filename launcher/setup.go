@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -210,7 +211,9 @@ func (c *change) mkdir(path string) error {
 	if err := c.mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	c.shared.Directories = append(c.shared.Directories, path)
+	if !slices.Contains(c.shared.Directories, path) {
+		c.shared.Directories = append(c.shared.Directories, path)
+	}
 	if err := writeJSON(sharedFile, c.shared); err != nil {
 		return err
 	}
@@ -223,11 +226,7 @@ type recordStep struct{ *change }
 func (s *recordStep) Describe() string { return "the record " + s.profile.path() }
 
 func (s *recordStep) Check() (bool, error) {
-	text, err := os.ReadFile(s.profile.path())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return string(text) == string(encodeJSON(s.profile)), err
+	return sameFile(s.profile.path(), encodeJSON(s.profile), 0o644)
 }
 
 func (s *recordStep) Apply() error {
@@ -260,12 +259,13 @@ func (s *recordStep) Undo() error {
 	return removeEmpty(stateDir)
 }
 
-// removeFile removes a file that may be gone already.
+// removeFile removes a file that may be gone already. A directory in its place is not what setup made and stays.
 func removeFile(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	err := syscall.Unlink(path)
+	if err == syscall.ENOENT || err == syscall.ENOTDIR || err == syscall.EISDIR || err == nil {
+		return nil
 	}
-	return nil
+	return &fs.PathError{Op: "unlink", Path: path, Err: err}
 }
 
 // removeEmpty removes a directory that may be gone already, and leaves one that others use.
