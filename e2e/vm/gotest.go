@@ -11,8 +11,8 @@ import (
 )
 
 // Test compiles the tests of the Go package pkg (an import path), runs those that match pattern in the guest as root, and
-// reports each of them, skipped ones too, as a subtest of t. env are assignments for its environment. No match fails t.
-func (g *Guest) Test(t *testing.T, pkg, pattern string, env ...string) {
+// reports each of them, skipped ones too, as a subtest of t. flags are the tests' own. No match fails t.
+func (g *Guest) Test(t *testing.T, pkg, pattern string, flags ...string) {
 	t.Helper()
 	binary := strings.ReplaceAll(pkg, "/", "_") + ".test"
 	build := exec.Command("go", "test", "-c", "-buildvcs=false", "-o", g.Shared(binary), pkg)
@@ -20,7 +20,7 @@ func (g *Guest) Test(t *testing.T, pkg, pattern string, env ...string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
 	}
-	r := g.Run(t, fmt.Sprintf("cd /tmp && %s /job/%s -test.v -test.run %s", strings.Join(quoted(env), " "), binary, quote(pattern)))
+	r := g.Run(t, fmt.Sprintf("cd /tmp && /job/%s -test.v -test.run %s %s", binary, quote(pattern), quote(flags...)))
 	verdicts := regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(`).FindAllStringSubmatch(r.Output, -1)
 	for _, v := range verdicts {
 		t.Run(v[2], func(t *testing.T) {
@@ -46,11 +46,11 @@ func about(test, output string) string {
 	return said
 }
 
-func quoted(words []string) (all []string) {
-	for _, w := range words {
-		all = append(all, quote(w))
+// quote is words for a shell.
+func quote(words ...string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 	}
-	return append([]string{"env"}, all...)
+	return strings.Join(quoted, " ")
 }
-
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

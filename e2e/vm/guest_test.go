@@ -67,7 +67,7 @@ func TestGuest(t *testing.T) {
 		}
 	}
 	g.Must(t, `aplay -q -D hw:Intel /job/tone.wav && aplay -q -D hw:I82801AAICH /job/tone.wav && aplay -q -D hw:Audio /job/tone.wav &&
-		{ arecord -q -D hw:Loopback,1 -f S16_LE -r 48000 -c 2 -d 2 /job/loop.wav & } && aplay -q -D hw:Loopback,0 /job/tone.wav && wait`)
+		{ arecord -q -D hw:Loopback,1 -f S16_LE -r 48000 -c 2 -d 4 --buffer-time 1000000 /job/loop.wav & } && aplay -q -D hw:Loopback,0 --buffer-time 1000000 /job/tone.wav && wait`)
 	g.Close()
 	for file, card := range map[string]string{g.CardWAV(0): "HDA", g.CardWAV(1): "AC97", g.CardWAV(2): "USB", g.Shared("loop.wav"): "Loopback"} {
 		t.Run(card, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestSources(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	out, err := exec.Command("sh", "-c", "printf %s "+quote(`it's "$HOME"`)).Output()
-	if string(out) != `it's "$HOME"` || err != nil {
+	out, err := exec.Command("sh", "-c", "printf %s, "+quote(`it's "$HOME"`, "", "*")).Output()
+	if string(out) != `it's "$HOME",,*,` || err != nil {
 		t.Errorf("%s %v", out, err)
 	}
 }

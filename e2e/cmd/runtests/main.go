@@ -45,7 +45,7 @@ func main() {
 	if !root {
 		sudo = through()
 	}
-	tally := &tally{strict: root || len(sudo) > 0 || os.Getenv("CI") == "true"}
+	tally := &tally{skipped: map[string]string{}, elsewhere: map[string]bool{}, strict: root || len(sudo) > 0 || os.Getenv("CI") == "true"}
 
 	prepared := make(chan error, 1)
 	go func() {
