@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -157,20 +156,11 @@ func (s *entryStep) Apply() error {
 	if err := s.mkdir(filepath.Dir(s.profile.Entry)); err != nil {
 		return err
 	}
-	self, err := os.Open("/proc/self/exe")
+	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		return err
 	}
-	defer self.Close()
-	f, err := renameio.NewPendingFile(s.profile.Entry, renameio.WithTempDir(filepath.Dir(s.profile.Entry)), renameio.WithStaticPermissions(0o755))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if _, err := io.Copy(f, self); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
+	return writeFile(s.profile.Entry, self, 0o755)
 }
 
 func (s *entryStep) Undo() error {
@@ -207,14 +197,11 @@ func (s *ruleStep) Apply() error {
 		return err
 	}
 	// sudo skips names with a dot in them, and such is the temporary one.
-	f, err := renameio.NewPendingFile(s.profile.Rule, renameio.WithTempDir(filepath.Dir(s.profile.Rule)), renameio.WithStaticPermissions(0o440))
+	f, err := newFile(s.profile.Rule, text, 0o440)
 	if err != nil {
 		return err
 	}
 	defer f.Cleanup()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
 	if err := runTool("visudo", "-cf", f.Name()); err != nil {
 		return err
 	}
@@ -222,6 +209,29 @@ func (s *ruleStep) Apply() error {
 }
 
 func (s *ruleStep) Undo() error { return removeFile(s.profile.Rule) }
+
+// newFile is a file of root's with this content and mode under a temporary name beside path, which it replaces when the
+// caller says so.
+func newFile(path string, text []byte, mode fs.FileMode) (*renameio.PendingFile, error) {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(text); err != nil {
+		return nil, errors.Join(err, f.Cleanup())
+	}
+	return f, nil
+}
+
+// writeFile replaces the file at path as a whole, its mode too.
+func writeFile(path string, text []byte, mode fs.FileMode) error {
+	f, err := newFile(path, text, mode)
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	return f.CloseAtomicallyReplace()
+}
 
 // sameFile reports whether root's file at path holds just this, with this mode.
 func sameFile(path string, want []byte, mode fs.FileMode) (bool, error) {
@@ -366,7 +376,7 @@ func (s *tmpfilesStep) write(profiles []*Profile) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(s.profile.Tmpfiles, text, 0o644, renameio.WithStaticPermissions(0o644))
+	return writeFile(s.profile.Tmpfiles, text, 0o644)
 }
 
 func (s *tmpfilesStep) Undo() error {

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/google/renameio/v2"
 )
 
 // DefaultProfile is the profile of a person who names none.
@@ -137,7 +135,7 @@ func encodeJSON(v any) []byte {
 }
 
 func writeJSON(path string, v any) error {
-	return renameio.WriteFile(path, encodeJSON(v), 0o644, renameio.WithStaticPermissions(0o644))
+	return writeFile(path, encodeJSON(v), 0o644)
 }
 
 // sudoersName is name as a sudoers file takes it: as it is where nothing in it needs quoting, else by uid.
