@@ -54,6 +54,11 @@ func Work() error {
 	}
 	cs.idle(true)
 	for _, listener := range listeners {
+		if listener.Address.Transport == policy.TCP {
+			if err := rules.CheckTCP(); err != nil {
+				return err
+			}
+		}
 		if err := cs.listen(listener.FD); err != nil {
 			return err
 		}

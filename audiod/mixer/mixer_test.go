@@ -293,9 +293,9 @@ func TestSeekRewritesAndLeavesHoles(t *testing.T) {
 	b := newBench(t, device.Config{})
 	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 48000 * 4, Whatever, Whatever}, Corked: true})
 	p.lazy, p.wanted = true, 4800*4
-	p.feed()                         // frames 0 to 4799
+	p.feed()                              // frames 0 to 4799
 	p.in.SeekWrite(-2400*4, SeekRelative) // the later half again,
-	p.next, p.wanted = 20000, 2400*4 // with other sound
+	p.next, p.wanted = 20000, 2400*4      // with other sound
 	p.feed()
 	p.in.SeekWrite(1000*4, SeekRelative) // a hole
 	p.next, p.wanted = 10000, 2400*4

@@ -1,0 +1,158 @@
+package audiod
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
+	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/session"
+)
+
+// serve runs clients on a Unix socket within this process, for its own user, until t ends.
+func serve(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := loop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := device.New("null", l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := policy.NewRules([]uint32{uint32(os.Getuid())}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	listeners, err := Listen([]Address{{Transport: policy.Unix, Path: filepath.Join(dir, "native")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := func(string, ...any) {}
+	refusals := policy.NewRefusals(quiet)
+	sink := mixer.NewSink(l, dev, quiet)
+	cs := &clients{loop: l, rules: rules, refusals: refusals, log: quiet, held: map[uint32]int{}, idle: func(bool) {},
+		server: session.NewServer(l, sink, refusals, quiet)}
+	if err := cs.listen(listeners[0].FD); err != nil {
+		t.Fatal(err)
+	}
+	l.AtTurnEnd(cs.turnEnd)
+	done := make(chan error)
+	go func() { done <- l.Run() }()
+	t.Cleanup(func() {
+		l.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		sink.Close()
+		rules.Close()
+		l.Close()
+		listeners[0].Close()
+	})
+	return listeners[0].Address.String()
+}
+
+// usage is what a connection could leave behind.
+type usage struct{ descriptors, goroutines, heap int }
+
+func used(t *testing.T) usage {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return usage{len(fds), runtime.NumGoroutine(), int(m.HeapAlloc)}
+}
+
+// visit connects, plays a little, and leaves: in good order, or in the middle of a packet.
+func visit(t *testing.T, addr string, rude bool) {
+	t.Helper()
+	c, err := native.Dial(context.Background(), addr, "visitor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	any := uint32(native.Invalid)
+	m := &native.CreatePlaybackStream{Spec: pcm.Spec{Format: pcm.S16LE, Channels: 2, Rate: 44100}, Map: pcm.StereoMap, SinkIndex: any,
+		Attr: native.BufferAttr{MaxLength: any, TLength: 17640, Prebuf: any, MinReq: any}, Volume: native.NormVolume(2)}
+	var reply native.CreatePlaybackStreamReply
+	if err := c.Call(native.OpCreatePlaybackStream, m, &reply); err != nil {
+		t.Fatal(err)
+	}
+	if rude {
+		return
+	}
+	if err := c.Call(native.OpDeletePlaybackStream, &native.ByIndex{Index: reply.Channel}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConnectionsLeaveNothingBehind(t *testing.T) {
+	addr := serve(t)
+	for i := range 50 {
+		visit(t, addr, i%2 == 0)
+	}
+	before := used(t)
+	for i := range 500 {
+		visit(t, addr, i%2 == 0)
+	}
+	var after usage
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		after = used(t)
+		if after.descriptors <= before.descriptors && after.goroutines <= before.goroutines && after.heap < before.heap+64<<10 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after 500 connections more than before: %+v, then %+v", before, after)
+		}
+	}
+}
+
+func TestOneTooManyIsRefused(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	addr := serve(t)
+	var open []*native.Client
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	for i := range maxOwnerConnections {
+		if uint64(2*i+100) > limit.Cur {
+			t.Skipf("this process may have %d files open only, the test needs %d (ulimit -n)", limit.Cur, 2*maxOwnerConnections+100)
+		}
+		c, err := native.Dial(context.Background(), addr, fmt.Sprint(i))
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		open = append(open, c)
+	}
+	if _, err := native.Dial(context.Background(), addr, "one too many"); err == nil {
+		t.Fatal("there is no limit to connections")
+	}
+	open[0].Close()
+	open = open[1:]
+	visit(t, addr, false)
+}
