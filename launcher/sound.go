@@ -93,6 +93,8 @@ func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 		case h.isDaemon(l.plan.DaemonUID):
 		case h.ending():
 			return false, fmt.Errorf("%s is held by a program that is just ending", addr)
+		case os.Getuid() == 0 && h.isDaemon(0):
+			return false, fmt.Errorf("%s is held by a sound daemon that has not given up root yet", addr)
 		default:
 			return true, fmt.Errorf("%s is held by %s, which is not the sound daemon of %s: nothing was run; end that program first", addr, h, l.plan.Owner.Name)
 		}

@@ -62,7 +62,6 @@ func newRootCommand() *cobra.Command {
   sandbox-audio run firefox     as often as you like`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, make := range commands {

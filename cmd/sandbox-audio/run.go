@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -25,7 +26,12 @@ func newRunCommand() *cobra.Command {
 Exit status: APP's own; 128+n when signal n ended it; 125 when sandbox-audio itself failed, 126 when APP cannot be
 executed, 127 when there is no APP.`,
 		Example: "  sandbox-audio run firefox --private-window\n  sandbox-audio run --profile bank chromium",
-		Args:    cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &statusError{launcher.StatusFailed, errors.New("no program named; try: sandbox-audio run firefox")}
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			status, err := runRun(o, args)
 			if status == 0 && err == nil {
