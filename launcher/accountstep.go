@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -255,18 +254,4 @@ func (s *serviceStep) Undo() error {
 func fileOwner(st fs.FileInfo) (uid, gid int) {
 	sys := st.Sys().(*syscall.Stat_t)
 	return int(sys.Uid), int(sys.Gid)
-}
-
-// processUIDs returns the real, effective, saved and file system uid of a process, and false when it is gone.
-func processUIDs(pid string) (uids []string, ok bool) {
-	status, err := os.ReadFile("/proc/" + pid + "/status")
-	if err != nil {
-		return nil, false
-	}
-	if i := strings.Index(string(status), "\nState:\tZ"); i >= 0 {
-		return nil, false
-	}
-	_, rest, found := strings.Cut(string(status), "\nUid:\t")
-	line, _, _ := strings.Cut(rest, "\n")
-	return strings.Fields(line), found
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // endProcesses ends every process that has uid as any of its user ids: SIGTERM first, SIGKILL to those that stay.
-// Zombies are their parents' business and do not count.
+// A zombie is only waited for: userdel counts it, but who must reap it is its parent.
 func endProcesses(uid int) error {
 	for _, round := range []struct {
 		sig  syscall.Signal
@@ -41,7 +41,7 @@ func endProcesses(uid int) error {
 		}
 	}
 	pids, err := processesOf(uid)
-	if err == nil && len(pids) > 0 {
+	if err == nil && len(pids) > 0 && processLives(pids[0]) {
 		err = fmt.Errorf("process %d (%s) of uid %d does not end", pids[0], processName(pids[0]), uid)
 	}
 	return err
@@ -51,7 +51,7 @@ func endProcesses(uid int) error {
 func processesOf(uid int) (pids []int, err error) {
 	want := strconv.Itoa(uid)
 	err = eachProcess(func(pid int) bool {
-		uids, ok := processUIDs(strconv.Itoa(pid))
+		uids, _, ok := processUIDs(pid)
 		if ok && pid != os.Getpid() && slices.Contains(uids, want) {
 			pids = append(pids, pid)
 		}
@@ -90,6 +90,17 @@ func processName(pid int) string {
 
 // processLives reports whether the process is there and no zombie.
 func processLives(pid int) bool {
-	_, ok := processUIDs(strconv.Itoa(pid))
-	return ok
+	_, zombie, ok := processUIDs(pid)
+	return ok && !zombie
+}
+
+// processUIDs returns the real, effective, saved and file system uid of a process; ok is false when it is gone.
+func processUIDs(pid int) (uids []string, zombie, ok bool) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return nil, false, false
+	}
+	_, rest, ok := strings.Cut(string(status), "\nUid:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.Fields(line), strings.Contains(string(status), "\nState:\tZ"), ok
 }

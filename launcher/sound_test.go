@@ -182,15 +182,27 @@ func TestImpostor(t *testing.T) {
 
 // So is one that our own program holds as another user.
 func TestDaemonOfAnotherUser(t *testing.T) {
-	p, _ := soundPlan(t)
-	l := &soundLink{sound: plainSound{}, plan: p}
-	if err := l.up(t.Context()); err != nil {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be somebody else")
+	}
+	p, started := soundPlan(t)
+	cmd := exec.Command("/proc/self/exe", "daemon", "--listen", p.Addresses[1])
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64123, Gid: 64123}}
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.DaemonUID++
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	until(t, "the other's daemon to listen", func() bool {
+		_, ok, err := addressHolder(p.Addresses[1])
+		return ok && err == nil
+	})
 	err := (&soundLink{sound: plainSound{}, plan: p}).up(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "which is not the sound daemon of me") {
+	if err == nil || !strings.Contains(err.Error(), "of uid 64123), which is not the sound daemon of me") {
 		t.Errorf("error %v", err)
+	}
+	if n := len(started()); n != 0 {
+		t.Errorf("%d daemons were started", n)
 	}
 }
 

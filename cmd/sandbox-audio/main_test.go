@@ -81,9 +81,9 @@ func prepareMachine(t *testing.T, owner string) {
 		text []byte
 		mode os.FileMode
 	}{
-		"/usr/local/bin/sandbox-audio":   {self, 0o755},
-		"/usr/local/bin/as-owner":        {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
-		"/etc/sudoers.d/" + owner:        {fmt.Appendf(nil, "%s ALL=(ALL) NOPASSWD: ALL\n", owner), 0o440},
+		"/usr/local/bin/sandbox-audio": {self, 0o755},
+		"/usr/local/bin/as-owner":      {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
+		"/etc/sudoers.d/" + owner:      {fmt.Appendf(nil, "%s ALL=(ALL) NOPASSWD: ALL\n", owner), 0o440},
 	} {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -17,39 +16,76 @@ import (
 // copied are the directories that accounts, rules and records live in.
 var copied = []string{"/etc", "/home", "/usr/local", "/var"}
 
-const inside = "SANDBOX_AUDIO_TEST_INSIDE"
+// The test binary starts itself twice: as the first process of the new namespaces, which prepares them and, as the
+// first process of any, reaps orphans; and below it as the process that does the tests.
+const (
+	stage     = "SANDBOX_AUDIO_TEST_STAGE"
+	stageInit = "init"
+	stageTest = "test"
+)
 
-// Isolate starts the test binary once more in a mount and a network namespace of its own, where copied are throw-away
-// copies over the real ones, /run is empty and every port is free; that process does the tests and this one ends with
-// its status. Call it first in TestMain. Where it cannot be done, why says so, and tests that change the system must
-// skip with it.
+// Isolate starts the test binary once more in namespaces of its own, where copied are throw-away copies over the real
+// ones, /run is empty, every port is free, and no process of the machine is to be seen or hit; that process does the
+// tests and this one ends with its status. Call it first in TestMain. Where it cannot be done, why says so, and tests
+// that change the system must skip with it.
 func Isolate() (why string) {
 	if os.Getuid() != 0 {
 		return "needs root, for it makes accounts"
 	}
-	if os.Getenv(inside) != "" {
-		os.Unsetenv(inside)
-		if err := prepare(); err != nil {
+	switch os.Getenv(stage) {
+	case stageInit:
+		status, err := firstProcess()
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "prepare the test's own system:", err)
-			os.Exit(1)
+			status = 1
 		}
+		os.Exit(status)
+	case stageTest:
+		os.Unsetenv(stage)
 		return ""
 	}
 	runtime.LockOSThread() // Pdeathsig is about the thread
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = os.Args
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), stage+"="+stageInit)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT) // the terminal sends it to both; ignored, it would stay so there
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		Pdeathsig: syscall.SIGKILL,
+	}
 	if err := cmd.Start(); err != nil {
-		signal.Reset(syscall.SIGINT)
-		return fmt.Sprintf("needs mount and network namespaces of its own: %v", err)
+		return fmt.Sprintf("needs namespaces of its own: %v", err)
 	}
 	_ = cmd.Wait() // the status tells
 	os.Exit(cmd.ProcessState.ExitCode())
 	panic("unreachable")
+}
+
+// firstProcess is the parent of all that the tests leave behind, and they end with it.
+func firstProcess() (status int, err error) {
+	if err := prepare(); err != nil {
+		return 0, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	os.Setenv(stage, stageTest)
+	child, err := syscall.ForkExec(self, os.Args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		var w syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &w, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid == child {
+			return w.ExitStatus() & 0xff, err
+		}
+	}
 }
 
 func prepare() error {
@@ -74,6 +110,9 @@ func prepare() error {
 	}
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return err
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount the processes of this namespace: %w", err)
 	}
 	// The overlays hold what they need of it; the directory itself can go.
 	if err := unix.Unmount(work, unix.MNT_DETACH); err != nil {
