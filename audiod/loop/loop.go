@@ -65,7 +65,7 @@ func New() (*Loop, error) {
 	var ts unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	l := &Loop{epoll: ep, wake: wake, start: time.Now(), offset: time.Duration(ts.Nano())}
-	if _, err := l.Watch(wake, Readable, func(Events) { var b [8]byte; unix.Read(wake, b[:]) }); err != nil {
+	if _, err := l.Watch(wake, Readable, func(Events) {}); err != nil { // takePosted has read it
 		l.Close()
 		return nil, err
 	}
@@ -170,6 +170,10 @@ func (l *Loop) takePosted() {
 	l.mu.Lock()
 	todo := l.posted
 	l.posted = l.spare[:0]
+	if len(todo) > 0 { // the eventfd counts exactly while something is posted
+		var b [8]byte
+		unix.Read(l.wake, b[:])
+	}
 	l.mu.Unlock()
 	for i, f := range todo {
 		f()
