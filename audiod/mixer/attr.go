@@ -10,7 +10,7 @@ import (
 type BufferAttr struct {
 	MaxLength uint32 // most bytes queued; more overflow
 	TLength   uint32 // bytes the server tries to keep queued
-	PreBuf    uint32 // bytes that must be queued before playback starts
+	Prebuf    uint32 // bytes that must be queued before playback starts
 	MinReq    uint32 // least bytes worth asking for
 }
 
@@ -87,10 +87,10 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 		a.TLength = min(2*a.MinReq+frame, a.MaxLength)
 	}
 	full := a.TLength + frame - min(a.MinReq, a.TLength)
-	if a.PreBuf > full { // "whatever" is the largest number there is
-		a.PreBuf = full
+	if a.Prebuf > full { // "whatever" is the largest number there is
+		a.Prebuf = full
 	}
-	a.PreBuf = min(roundUp(a.PreBuf, frame), full)
+	a.Prebuf = min(roundUp(a.Prebuf, frame), full)
 	return a, latency
 }
 

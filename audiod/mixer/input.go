@@ -28,7 +28,7 @@ type InputOptions struct {
 	Attr    BufferAttr // as asked for
 	Latency LatencyMode
 	Corked  bool
-	Volume  []pcm.Volume // one for each channel, or nil for full volume
+	Volume  []pcm.Volume // one for each channel, one for all, or none for full volume
 	Muted   bool
 	NoRemap bool   // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
 	NoRemix bool   // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
@@ -71,10 +71,15 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 	if err := opts.Map.Check(opts.Spec.Channels); err != nil {
 		return nil, err
 	}
-	if opts.Volume != nil && len(opts.Volume) != int(opts.Spec.Channels) {
-		return nil, fmt.Errorf("%d volumes for %d channels", len(opts.Volume), opts.Spec.Channels)
-	}
 	in := &Input{sink: s, listener: listener, opts: opts, corked: opts.Corked, starved: true}
+	in.opts.Volume = slices.Repeat([]pcm.Volume{pcm.VolumeNorm}, int(opts.Spec.Channels))
+	if len(opts.Volume) > 0 {
+		if err := in.SetVolume(opts.Volume); err != nil {
+			return nil, err
+		}
+	}
+	in.aim()
+	in.gain, in.ramping = in.target, false
 	in.group = []*Input{in}
 	var start int64
 	if opts.Sync != nil {
@@ -84,13 +89,6 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 	var attr BufferAttr
 	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, s.grant)
 	in.queue = newQueue(attr, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start)
-	in.opts.Volume = slices.Repeat([]pcm.Volume{pcm.VolumeNorm}, int(opts.Spec.Channels))
-	if opts.Volume != nil {
-		copy(in.opts.Volume, opts.Volume)
-	}
-	in.aim()
-	in.gain = in.target
-	in.ramping = false
 	in.connect()
 	s.inputs = append(s.inputs, in)
 	return in, nil

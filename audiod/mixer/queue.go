@@ -20,7 +20,7 @@ type queue struct {
 }
 
 func newQueue(attr BufferAttr, base int, silence byte, start int64) *queue {
-	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), inPrebuf: attr.PreBuf > 0}
+	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), inPrebuf: attr.Prebuf > 0}
 	size := min(int(attr.TLength)+int(attr.MinReq), int(attr.MaxLength))
 	q.ring = make([]byte, (size+base-1)/base*base)
 	return q
@@ -32,9 +32,9 @@ func (q *queue) length() int64 { return max(0, q.write-q.read) }
 // readable reports whether the stream can play now: false while it prebuffers or, unless prebuf is 0, has run empty.
 func (q *queue) readable() bool {
 	if q.inPrebuf {
-		return q.length() >= int64(q.attr.PreBuf)
+		return q.length() >= int64(q.attr.Prebuf)
 	}
-	return q.attr.PreBuf == 0 || q.length() >= int64(q.base)
+	return q.attr.Prebuf == 0 || q.length() >= int64(q.base)
 }
 
 // popMissing is the number of bytes to ask the client for now, 0 when it is not worth a message yet. They count as asked for.
@@ -47,7 +47,7 @@ func (q *queue) popMissing() int {
 	return n
 }
 
-func (q *queue) prebuffering() bool { return q.inPrebuf && q.length() < int64(q.attr.PreBuf) }
+func (q *queue) prebuffering() bool { return q.inPrebuf && q.length() < int64(q.attr.Prebuf) }
 
 // push writes p at the write index and reports whether all of it found room. What does not is dropped, and the index advances
 // over it, so that what follows keeps its place in time.
@@ -110,7 +110,7 @@ func (q *queue) reserve(n int) {
 
 // peek is the next bytes to play, whole frames, at most n of them, and less where the ring wraps; empty when there is none.
 func (q *queue) peek(n int) []byte {
-	if q.attr.PreBuf > 0 && q.write <= q.read {
+	if q.attr.Prebuf > 0 && q.write <= q.read {
 		return nil
 	}
 	i := int(q.read % int64(len(q.ring)))
@@ -162,13 +162,13 @@ func (q *queue) flush() {
 	q.forcePrebuf()
 }
 
-func (q *queue) forcePrebuf() { q.inPrebuf = q.attr.PreBuf > 0 }
+func (q *queue) forcePrebuf() { q.inPrebuf = q.attr.Prebuf > 0 }
 
 // setAttr applies new attributes to a live queue.
 func (q *queue) setAttr(attr BufferAttr) {
 	q.missing += int64(attr.TLength) - int64(q.attr.TLength)
 	q.attr = attr
-	if attr.PreBuf == 0 {
+	if attr.Prebuf == 0 {
 		q.inPrebuf = false
 	}
 }

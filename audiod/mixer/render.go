@@ -13,7 +13,7 @@ func (in *Input) render(mix []float32, n int) {
 	got := in.take(src, need)
 	if got == 0 && need > 0 && in.tail == 0 {
 		in.sounding = false
-		if in.queue.attr.PreBuf > 0 {
+		if in.queue.attr.Prebuf > 0 {
 			in.halt()
 		}
 		return
@@ -71,7 +71,7 @@ func (in *Input) take(src []float32, need int) (got int) {
 func (in *Input) dry(n int) {
 	q := in.queue
 	in.underrunFor += uint64(n)
-	if q.attr.PreBuf > 0 {
+	if q.attr.Prebuf > 0 {
 		q.inPrebuf = true
 	} else {
 		q.drop(n) // time passes; what comes late is not played

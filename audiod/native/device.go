@@ -76,7 +76,7 @@ type DeviceInfo struct {
 	Flags             DeviceFlags
 	Props             PropList
 	RequestedLatency  uint64
-	BaseVolume        Volume
+	BaseVolume        pcm.Volume
 	State             DeviceState
 	VolumeSteps       uint32
 	Card              uint32

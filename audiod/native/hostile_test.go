@@ -217,8 +217,8 @@ func TestHostileChannelCounts(t *testing.T) { // pipewire: stack overflow in cha
 		v        CVolume
 		channels int
 		ok       bool
-	}{{NormVolume(2), 2, true}, {NormVolume(1), 6, true}, {NormVolume(3), 2, false}, {nil, 0, false}, {CVolume{VolumeMax}, 1, true},
-		{CVolume{VolumeMax + 1}, 1, false}, {CVolume{0, VolumeInvalid}, 2, false}} {
+	}{{NormVolume(2), 2, true}, {NormVolume(1), 6, true}, {NormVolume(3), 2, false}, {nil, 0, false}, {CVolume{pcm.MaxVolume}, 1, true},
+		{CVolume{pcm.MaxVolume + 1}, 1, false}, {CVolume{0, pcm.VolumeInvalid}, 2, false}} {
 		if err := test.v.Check(test.channels); (err == nil) != test.ok || err != nil && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%v on %d channels: %v", test.v, test.channels, err)
 		}

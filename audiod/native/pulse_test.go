@@ -168,9 +168,9 @@ func understood(t *testing.T, c *Client) {
 	call(OpLookupSource, &ByName{"none"}, nil, ErrNoEntity)
 	call(OpMoveSinkInput, &MoveStream{play.Index, Invalid, "other"}, nil, nil)
 	call(OpMoveSourceOutput, &MoveStream{record.Index, index.Index, ""}, nil, nil)
-	call(OpSetSinkInputVolume, &SetVolume{play.Index, CVolume{VolumeNorm / 2}}, nil, nil)
+	call(OpSetSinkInputVolume, &SetVolume{play.Index, CVolume{pcm.VolumeNorm / 2}}, nil, nil)
 	call(OpSetSinkInputMute, &SetMute{play.Index, true}, nil, nil)
-	call(OpSetSinkVolume, &SetDeviceVolume{sink.Index, "", CVolume{VolumeNorm}}, nil, nil)
+	call(OpSetSinkVolume, &SetDeviceVolume{sink.Index, "", CVolume{pcm.VolumeNorm}}, nil, nil)
 	call(OpSetSourceVolume, &SetDeviceVolume{Invalid, "out.monitor", NormVolume(2)}, nil, nil)
 	call(OpSetSinkMute, &SetDeviceMute{Invalid, "out", false}, nil, nil)
 	call(OpSetSourceMute, &SetDeviceMute{source.Index, "", false}, nil, nil)
@@ -197,7 +197,7 @@ func understood(t *testing.T, c *Client) {
 	if info.Length != 4 || info.Spec != spec {
 		t.Errorf("sample: %+v", info)
 	}
-	call(OpPlaySample, &PlaySample{Invalid, "out", VolumeNorm, "beep", props}, &index, nil)
+	call(OpPlaySample, &PlaySample{Invalid, "out", pcm.VolumeNorm, "beep", props}, &index, nil)
 	call(OpRemoveSample, &ByName{"beep"}, nil, nil)
 
 	var server ServerInfo
@@ -234,7 +234,7 @@ func understood(t *testing.T, c *Client) {
 		call(OpSetSourcePort, &SetPort{Invalid, "out.monitor", "none"}, nil, ErrNotImplemented)
 	}
 	if c.version >= 22 {
-		call(OpSetSourceOutputVolume, &SetVolume{record.Index, CVolume{VolumeNorm}}, nil, ErrNoEntity)
+		call(OpSetSourceOutputVolume, &SetVolume{record.Index, CVolume{pcm.VolumeNorm}}, nil, ErrNoEntity)
 		call(OpSetSourceOutputMute, &SetMute{record.Index, true}, nil, ErrNoEntity)
 	}
 	if c.version >= 27 {

@@ -27,12 +27,12 @@ func (m *CreateUploadStreamReply) Fields(c *Coder) {
 	c.U32(&m.Length)
 }
 
-// PlaySample plays Name from the sample cache; Volume is VolumeInvalid where the server chooses. The answer is an IndexReply with the
+// PlaySample plays Name from the sample cache; Volume is pcm.VolumeInvalid where the server chooses. The answer is an IndexReply with the
 // sink input's index.
 type PlaySample struct {
 	SinkIndex uint32
 	SinkName  string
-	Volume    Volume
+	Volume    pcm.Volume
 	Name      string
 	Props     PropList
 }

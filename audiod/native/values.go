@@ -17,24 +17,14 @@ func TimevalOf(t time.Time) Timeval {
 	return Timeval{Sec: uint32(t.Unix()), Usec: uint32(t.Nanosecond() / 1000)}
 }
 
-// Volume is loudness as PulseAudio counts it: VolumeNorm is 100 %, the gain is the cube of the fraction (pulse/volume.c).
-type Volume uint32
-
-const (
-	VolumeMuted   Volume = 0
-	VolumeNorm    Volume = 0x10000
-	VolumeMax     Volume = 0x7FFFFFFF // above it no volume is valid
-	VolumeInvalid Volume = 0xFFFFFFFF
-)
-
 // CVolume is a volume for each channel.
-type CVolume []Volume
+type CVolume []pcm.Volume
 
 // NormVolume is 100 % on n channels.
 func NormVolume(n int) CVolume {
 	v := make(CVolume, n)
 	for i := range v {
-		v[i] = VolumeNorm
+		v[i] = pcm.VolumeNorm
 	}
 	return v
 }
@@ -45,7 +35,7 @@ func (v CVolume) Check(channels int) error {
 		return fmt.Errorf("%d volumes for %d channels: %w", len(v), channels, ErrInvalid)
 	}
 	for _, x := range v {
-		if x > VolumeMax {
+		if !x.Valid() {
 			return fmt.Errorf("volume %#x is above the protocol's highest: %w", uint32(x), ErrInvalid)
 		}
 	}
@@ -120,7 +110,7 @@ func (c *Coder) CVolume(p *CVolume) {
 	} else if b := c.take(4*n, "volumes"); b != nil {
 		v := make(CVolume, n)
 		for i := range v {
-			v[i] = Volume(binary.BigEndian.Uint32(b[4*i:]))
+			v[i] = pcm.Volume(binary.BigEndian.Uint32(b[4*i:]))
 		}
 		*p = v
 	}
@@ -141,4 +131,4 @@ func (c *Coder) channels(tag byte, n int, what string) int {
 }
 
 // Volume codes one volume.
-func (c *Coder) Volume(p *Volume) { c.word(tagVolume, (*uint32)(p), "volume") }
+func (c *Coder) Volume(p *pcm.Volume) { c.word(tagVolume, (*uint32)(p), "volume") }

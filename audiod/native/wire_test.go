@@ -63,7 +63,7 @@ func TestValues(t *testing.T) {
 	check("empty map", "m\x00")(value((*Coder).Map, pcm.ChannelMap{}))
 	check("volumes", "v\x02\x00\x01\x00\x00\x00\x00\x80\x00")(value((*Coder).CVolume, CVolume{0x10000, 0x8000}))
 	check("no volumes", "v\x00")(value((*Coder).CVolume, CVolume{}))
-	check("volume", "V\x00\x01\x00\x00")(value((*Coder).Volume, VolumeNorm))
+	check("volume", "V\x00\x01\x00\x00")(value((*Coder).Volume, pcm.VolumeNorm))
 	check("properties", "Pta.b\x00L\x00\x00\x00\x02x\x00\x00\x00\x02c\x00tbin\x00L\x00\x00\x00\x01x\x00\x00\x00\x01\xffN")(
 		value((*Coder).Props, PropList{{"a.b", []byte("c\x00")}, {"bin", []byte{0xFF}}}))
 	check("no properties", "PN")(value((*Coder).Props, PropList(nil)))

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
 
@@ -74,7 +75,7 @@ func (c *Session) sink() native.SinkInfo {
 	state := c.server.sink.State()
 	info := native.SinkInfo{Index: sinkIndex, Name: sinkName, Description: "Sandbox audio", Spec: spec, Map: cmap, Module: native.Invalid,
 		Volume: native.NormVolume(int(spec.Channels)), Monitor: native.Invalid, Driver: "sandbox-audio", Flags: native.HasLatency | native.DecibelVolume | native.SinkDynamicLatency,
-		BaseVolume: native.VolumeNorm, State: native.Idle, VolumeSteps: 0x10001, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
+		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10001, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	if c.grant == policy.Owner {
 		info.Description = "Sandbox audio on " + native.Clean(state.Description)
 		info.Props = native.Text("device.description", info.Description, "device.string", state.Device)
@@ -149,13 +150,9 @@ func (c *Session) sinkInputInfoList(r *request) error {
 func (p *playback) info() native.SinkInputInfo {
 	state := p.input.State()
 	volume, muted := p.input.Volume()
-	wire := make(native.CVolume, len(volume))
-	for i, v := range volume {
-		wire[i] = native.Volume(v)
-	}
 	name, _ := p.props.Get("media.name")
 	info := native.SinkInputInfo{Index: p.index, Name: name, Module: native.Invalid, Client: p.session.index, Sink: sinkIndex, Spec: p.input.Spec(), Map: p.input.Map(),
-		Volume: wire, BufferLatency: usec(state.Queued), SinkLatency: usec(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
+		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: usec(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
 		Corked: p.input.Corked(), HasVolume: true, VolumeWritable: true, Format: p.format}
 	if spec, _ := p.session.server.sink.Spec(); spec.Rate != info.Spec.Rate {
 		info.ResampleMethod = "windowed-sinc"

@@ -6,7 +6,6 @@ import (
 
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
-	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
 
@@ -66,7 +65,7 @@ func (c *Session) createPlayback(r *request) error {
 	c.adopt(p)
 
 	attr, latency := p.input.Attr()
-	c.reply(r.tag, &native.CreatePlaybackStreamReply{Channel: p.channel, Index: p.index, Missing: uint32(p.input.Missing()), Attr: wireAttr(attr),
+	c.reply(r.tag, &native.CreatePlaybackStreamReply{Channel: p.channel, Index: p.index, Missing: uint32(p.input.Missing()), Attr: native.BufferAttr(attr),
 		Spec: opts.Spec, Map: opts.Map, SinkIndex: sinkIndex, SinkName: sinkName, Latency: usec(latency), Format: p.format})
 	c.server.announce(native.EventSinkInput|native.EventNew, p.index, c)
 	p.input.Start()
@@ -100,7 +99,7 @@ func (c *Session) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptio
 	if m.FixChannels {
 		spec.Channels, cmap = own.Channels, ownMap
 	}
-	opts := mixer.InputOptions{Spec: spec, Map: cmap, Attr: mixerAttr(m.Attr), Corked: m.Corked, Muted: m.Muted && m.MutedSet,
+	opts := mixer.InputOptions{Spec: spec, Map: cmap, Attr: mixer.BufferAttr(m.Attr), Corked: m.Corked, Muted: m.Muted && m.MutedSet,
 		NoRemap: m.NoRemap, NoRemix: m.NoRemix, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
 	if err := spec.Check(); err != nil {
 		return opts, native.ErrInvalid
@@ -109,10 +108,7 @@ func (c *Session) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptio
 		if err := m.Volume.Check(int(spec.Channels)); err != nil {
 			return opts, err
 		}
-		opts.Volume = make([]pcm.Volume, spec.Channels)
-		for i := range opts.Volume {
-			opts.Volume[i] = pcm.Volume(m.Volume[min(i, len(m.Volume)-1)])
-		}
+		opts.Volume = m.Volume
 	}
 	return opts, nil
 }
@@ -284,9 +280,9 @@ func (c *Session) setBufferAttr(r *request) error {
 	if err != nil {
 		return err
 	}
-	p.input.SetAttr(mixerAttr(m.Attr), latencyMode(m.AdjustLatency, m.EarlyRequests))
+	p.input.SetAttr(mixer.BufferAttr(m.Attr), latencyMode(m.AdjustLatency, m.EarlyRequests))
 	attr, latency := p.input.Attr()
-	return c.reply(r.tag, &native.PlaybackBufferAttrReply{Attr: wireAttr(attr), Latency: usec(latency)})
+	return c.reply(r.tag, &native.PlaybackBufferAttrReply{Attr: native.BufferAttr(attr), Latency: usec(latency)})
 }
 
 // latency answers the question from which the client makes its clock. Both ends' times are CLOCK_REALTIME: they share the machine.
@@ -302,15 +298,6 @@ func (c *Session) latency(r *request) error {
 	t := p.input.Timing()
 	return c.reply(r.tag, &native.PlaybackLatency{SinkLatency: usec(t.Latency), Playing: t.Playing, ClientTime: m.Time,
 		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex, UnderrunFor: t.UnderrunFor, PlayingFor: t.PlayingFor})
-}
-
-// mixerAttr and wireAttr are the same four numbers on either side of the session.
-func mixerAttr(a native.BufferAttr) mixer.BufferAttr {
-	return mixer.BufferAttr{MaxLength: a.MaxLength, TLength: a.TLength, PreBuf: a.Prebuf, MinReq: a.MinReq}
-}
-
-func wireAttr(a mixer.BufferAttr) native.BufferAttr {
-	return native.BufferAttr{MaxLength: a.MaxLength, TLength: a.TLength, Prebuf: a.PreBuf, MinReq: a.MinReq}
 }
 
 func usec(d time.Duration) uint64 { return uint64(d / time.Microsecond) }
@@ -377,11 +364,7 @@ func (c *Session) setInputVolume(r *request) error {
 	if err := m.Volume.Check(int(p.input.Spec().Channels)); err != nil {
 		return err
 	}
-	volume := make([]pcm.Volume, len(m.Volume))
-	for i, v := range m.Volume {
-		volume[i] = pcm.Volume(v)
-	}
-	if err := p.input.SetVolume(volume); err != nil {
+	if err := p.input.SetVolume(m.Volume); err != nil {
 		return native.ErrInvalid
 	}
 	return c.describe(p, r.tag, native.UpdateReplace, nil)
