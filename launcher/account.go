@@ -24,9 +24,9 @@ type Account struct {
 
 var errNoAccount = errors.New("no such account")
 
-// helperName is what a helper's or a profile's name must look like: what useradd takes on every distribution, and
+// validName is what a helper's or a profile's name must look like: what useradd takes on every distribution, and
 // what sudoers, tmpfiles.d and a path take without quoting.
-var helperName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
 func accountByName(name string) (Account, error) { return findAccount(name, 0) }
 func accountByUID(uid int) (Account, error)      { return findAccount(strconv.Itoa(uid), 2) }
@@ -89,10 +89,10 @@ func Owner() (Account, error) {
 	return owner, nil
 }
 
-// HelperName is the account that profile of owner runs programs as: OWNER-sandbox for the profile "default" and
+// helperName is the account that profile of owner runs programs as: OWNER-sandbox for the profile "default" and
 // OWNER-PROFILE for any other, with what useradd does not take replaced by dashes.
-func HelperName(owner Account, profile string) (string, error) {
-	if !helperName.MatchString(profile) {
+func helperName(owner Account, profile string) (string, error) {
+	if !validName.MatchString(profile) {
 		return "", fmt.Errorf("the profile name %q must be of a-z, 0-9, - and _, begin with a letter and have at most 32 characters", profile)
 	}
 	suffix := profile
@@ -105,7 +105,7 @@ func HelperName(owner Account, profile string) (string, error) {
 		}
 		return '-'
 	}, strings.ToLower(owner.Name)) + "-" + suffix
-	if !helperName.MatchString(name) {
+	if !validName.MatchString(name) {
 		return "", fmt.Errorf("the helper would be called %q, which useradd does not take (at most 32 characters of a-z, 0-9, - and _, a letter first): choose a shorter profile name", name)
 	}
 	return name, nil

@@ -22,7 +22,7 @@ func TestHelperName(t *testing.T) {
 		{"1und1", "default", ""},
 		{strings.Repeat("a", 25), "default", ""},
 	} {
-		got, err := HelperName(Account{Name: test.owner}, test.profile)
+		got, err := helperName(Account{Name: test.owner}, test.profile)
 		if got != test.want || (err != nil) != (test.want == "") {
 			t.Errorf("%q, profile %q: %q, %v; want %q", test.owner, test.profile, got, err, test.want)
 		}

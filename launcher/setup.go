@@ -113,7 +113,7 @@ func newChange(owner Account, name string) (*change, error) {
 
 // newProfile decides the names and addresses of a profile that has no record yet.
 func newProfile(owner Account, name string, others []*Profile) (*Profile, error) {
-	helper, err := HelperName(owner, name)
+	helper, err := helperName(owner, name)
 	if err != nil {
 		return nil, err
 	}

@@ -340,7 +340,7 @@ func TestFailedSetupLeavesNothing(t *testing.T) {
 
 func TestAccountOfSomebodyElse(t *testing.T) {
 	_, owner := needRoot(t)
-	name, err := HelperName(owner, "bank")
+	name, err := helperName(owner, "bank")
 	if err != nil {
 		t.Fatal(err)
 	}

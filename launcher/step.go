@@ -1,7 +1,9 @@
 package launcher
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Step is one resource that a command needs: an account, a file, a directory. Setup applies its steps in order and
@@ -18,7 +20,7 @@ type Step interface {
 }
 
 // Report is told of each step as it happens; state is "made", "there already", "removed", "would be made", "would be
-// removed" or "undone".
+// removed", "undone", or, in a dry run by somebody who may not look, "for root to see".
 type Report func(state string, s Step)
 
 // apply applies, in order, the steps that are not there yet. When one fails and this is the first setup, those that
@@ -27,11 +29,14 @@ func apply(steps []Step, dryRun, first bool, report Report) error {
 	var done []Step
 	for _, s := range steps {
 		ok, err := s.Check()
-		if err == nil && ok {
+		switch {
+		case err == nil && ok:
 			report("there already", s)
 			continue
-		}
-		if dryRun {
+		case dryRun && errors.Is(err, fs.ErrPermission):
+			report("for root to see", s)
+			continue
+		case dryRun && err == nil:
 			report("would be made", s)
 			continue
 		}

@@ -64,6 +64,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("OWNER", owner)
 			env.Setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Defer(func() { clean(t, owner) })
 			return os.Chmod(env.WorkDir, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": cmdStatus, "signal": cmdSignal},
@@ -83,7 +84,6 @@ func prepareMachine(t *testing.T, owner string) {
 	}{
 		"/usr/local/bin/sandbox-audio": {self, 0o755},
 		"/usr/local/bin/as-owner":      {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
-		"/etc/sudoers.d/" + owner:      {fmt.Appendf(nil, "%s ALL=(ALL) NOPASSWD: ALL\n", owner), 0o440},
 	} {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)
@@ -92,6 +92,7 @@ func prepareMachine(t *testing.T, owner string) {
 	if out, err := exec.Command("useradd", "-m", "-K", "HOME_MODE=0700", "-s", "/bin/bash", owner).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	clean(t, owner)
 	t.Cleanup(func() {
 		u, err := user.Lookup(owner)
 		if err != nil {
@@ -102,6 +103,20 @@ func prepareMachine(t *testing.T, owner string) {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
+}
+
+// clean leaves the machine as every script expects it, whatever became of the one before.
+func clean(t *testing.T, owner string) {
+	t.Helper()
+	if err := os.WriteFile("/etc/sudoers.d/"+owner, fmt.Appendf(nil, "%s ALL=(ALL) NOPASSWD: ALL\n", owner), 0o440); err != nil {
+		t.Error(err)
+	}
+	for _, command := range []string{"", "/usr/local/bin/as-owner "} {
+		command += "/usr/local/bin/sandbox-audio teardown --purge"
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", command, err, out)
+		}
+	}
 }
 
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
