@@ -37,6 +37,7 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Allow, "allow", nil, "`USER or @GROUP` that may play, may be repeated")
 	f.StringVar(&o.Device, "device", "auto", "where the sound goes: "+device.Forms)
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
+	completeFlag(cmd, "device", fixed("auto", "alsa", "null", "wav:"))
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
 }

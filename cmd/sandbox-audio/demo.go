@@ -281,4 +281,3 @@ func (m *meter) end() {
 		fmt.Fprintln(m.out)
 	}
 }
-

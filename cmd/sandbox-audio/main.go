@@ -63,7 +63,6 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, make := range commands {
 		root.AddCommand(make())
 	}

@@ -45,6 +45,7 @@ executed, 127 when there is no APP.`,
 	addProfileFlag(cmd, &o.profile)
 	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
+	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
 	return cmd
 }
 
