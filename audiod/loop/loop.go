@@ -3,8 +3,9 @@ package loop
 import (
 	"errors"
 	"fmt"
-	"runtime"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -23,9 +24,17 @@ const (
 
 // Loop waits in epoll. Make it with New; all methods but Post, Now and Stop belong to the goroutine that calls Run,
 // and to the one that sets things up before.
+//
+// It never blocks in a system call of its own: the Go runtime's poller waits for the epoll descriptor, as it would for a socket. A thread
+// blocked in a call of ours would be watched by the runtime's monitor thread, which wakes with it, naps, and takes its processor away, and so
+// triples the context switches of every audio cycle.
 type Loop struct {
-	epoll   int
-	wake    int // eventfd, written by Post
+	epoll   *os.File
+	raw     syscall.RawConn // epoll's
+	fd      int             // epoll's
+	wake    int             // eventfd, written by Post
+	alarm   int             // timerfd, set to the next timer
+	armed   time.Duration   // what it is set to; 0 when it is not
 	offset  time.Duration
 	start   time.Time
 	timers  timerHeap
@@ -34,7 +43,7 @@ type Loop struct {
 	gen     uint32
 	turnEnd []func()
 	stopped bool
-	waitMs  bool // the kernel has no epoll_pwait2 (before 5.11)
+	events  [64]unix.EpollEvent
 
 	mu     sync.Mutex
 	posted []func()
@@ -53,23 +62,37 @@ type Watch struct {
 
 // New makes a loop. It fails only when the process is out of descriptors or memory.
 func New() (*Loop, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("epoll_create1: %w", err)
-	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(ep)
-		return nil, fmt.Errorf("eventfd: %w", err)
-	}
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	l := &Loop{epoll: ep, wake: wake, start: time.Now(), offset: time.Duration(ts.Nano())}
-	if _, err := l.Watch(wake, Readable, func(Events) {}); err != nil { // takePosted has read it
+	l := &Loop{fd: -1, wake: -1, alarm: -1}
+	if err := l.open(); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+func (l *Loop) open() (err error) {
+	if l.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	unix.SetNonblock(l.fd, true) // it makes no difference to epoll, but os.NewFile goes by it
+	l.epoll = os.NewFile(uintptr(l.fd), "epoll")
+	if l.raw, err = l.epoll.SyscallConn(); err != nil {
+		return err
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	if l.alarm, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return fmt.Errorf("timerfd_create: %w", err)
+	}
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	l.start, l.offset = time.Now(), time.Duration(ts.Nano())
+	if _, err = l.Watch(l.wake, Readable, func(Events) {}); err != nil { // takePosted has read it
+		return err
+	}
+	_, err = l.Watch(l.alarm, Readable|unix.EPOLLET, func(Events) { l.armed = 0 }) // it ends the waiting, once
+	return err
 }
 
 // Now is CLOCK_MONOTONIC, without a system call.
@@ -98,8 +121,8 @@ func (l *Loop) Watch(fd int, events Events, f func(Events)) (*Watch, error) {
 
 func (w *Watch) ctl(op int) error {
 	ev := unix.EpollEvent{Events: uint32(w.events), Fd: int32(w.slot), Pad: int32(w.gen)}
-	if err := unix.EpollCtl(w.l.epoll, op, w.fd, &ev); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(w.l.fd), uintptr(op), uintptr(w.fd), uintptr(unsafe.Pointer(&ev)), 0, 0); errno != 0 {
+		return fmt.Errorf("epoll_ctl: %w", errno)
 	}
 	return nil
 }
@@ -141,27 +164,67 @@ func (l *Loop) Post(f func()) {
 // Stop makes Run return after the current turn. Any goroutine may call it.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
-// Run turns until Stop. It keeps its OS thread to itself: a blocked thread of its own wakes faster than a goroutine.
+// Run turns until Stop.
 func (l *Loop) Run() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var events [64]unix.EpollEvent
-	for !l.stopped {
-		n, err := l.wait(events[:])
-		if err != nil {
-			return fmt.Errorf("epoll_wait: %w", err)
-		}
-		l.takePosted()
-		l.timers.fire(l.Now())
-		for i := range n {
-			ev := &events[i]
-			if w := l.watches[ev.Fd]; w != nil && w.gen == uint32(ev.Pad) {
-				w.f(Events(ev.Events))
+	var failed error
+	err := l.raw.Read(func(uintptr) (done bool) { // false: wait until something is ready, and call again
+		for !l.stopped {
+			n, err := l.ready()
+			if err != nil {
+				failed = fmt.Errorf("epoll_wait: %w", err)
+				return true
 			}
+			if at, set := l.timers.next(); n == 0 && !(set && at <= l.Now()) {
+				if failed = l.arm(at); failed != nil {
+					return true
+				}
+				return false
+			}
+			l.turn(l.events[:n])
 		}
-		for _, f := range l.turnEnd {
-			f()
+		return true
+	})
+	return errors.Join(err, failed)
+}
+
+func (l *Loop) turn(events []unix.EpollEvent) {
+	l.takePosted()
+	l.timers.fire(l.Now())
+	for i := range events {
+		ev := &events[i]
+		if w := l.watches[ev.Fd]; w != nil && w.gen == uint32(ev.Pad) {
+			w.f(Events(ev.Events))
 		}
+	}
+	for _, f := range l.turnEnd {
+		f()
+	}
+}
+
+// ready fetches the descriptors that are ready now.
+func (l *Loop) ready() (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EINTR:
+		return 0, nil
+	}
+	return 0, errno
+}
+
+// arm sets the alarm to go off at a time to come, or never when at is 0: with no timer set an idle loop sleeps for good.
+func (l *Loop) arm(at time.Duration) error {
+	if at == l.armed {
+		return nil
+	}
+	l.armed = at
+	var spec unix.ItimerSpec
+	if at > 0 {
+		spec.Value = unix.NsecToTimespec(max(1, int64(at-l.Now()))) // 0 would unset it
+	}
+	if _, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(l.alarm), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0); errno != 0 {
+		return fmt.Errorf("timerfd_settime: %w", errno)
 	}
 	return nil
 }
@@ -182,52 +245,6 @@ func (l *Loop) takePosted() {
 	l.spare = todo
 }
 
-// wait blocks until a descriptor is ready or the next timer is due. No timer set means no time-out: an idle loop sleeps for good.
-func (l *Loop) wait(events []unix.EpollEvent) (int, error) {
-	at, timed := l.timers.next()
-	left := time.Duration(-1)
-	if timed {
-		left = max(0, at-l.Now())
-	}
-	for {
-		var n int
-		var err error
-		if l.waitMs {
-			ms := -1
-			if timed {
-				ms = int((left + time.Millisecond - 1) / time.Millisecond)
-			}
-			n, err = unix.EpollWait(l.epoll, events, ms)
-		} else {
-			n, err = epollPwait2(l.epoll, events, left)
-		}
-		switch {
-		case err == nil:
-			return n, nil
-		case errors.Is(err, unix.EINTR):
-			return 0, nil // the turn is empty and the time-out is computed anew
-		case errors.Is(err, unix.ENOSYS) && !l.waitMs:
-			l.waitMs = true
-		default:
-			return 0, err
-		}
-	}
-}
-
-// epollPwait2 is epoll_wait with nanoseconds (epoll_wait(2)); a negative timeout waits for ever.
-func epollPwait2(fd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
-	var ts *unix.Timespec
-	if timeout >= 0 {
-		t := unix.NsecToTimespec(int64(timeout))
-		ts = &t
-	}
-	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(ts)), 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
 // Close releases the loop's own descriptors, after Run has returned.
 func (l *Loop) Close() {
 	l.mu.Lock()
@@ -236,6 +253,12 @@ func (l *Loop) Close() {
 		return
 	}
 	l.closed = true
-	unix.Close(l.wake)
-	unix.Close(l.epoll)
+	for _, fd := range []int{l.wake, l.alarm} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	if l.epoll != nil {
+		l.epoll.Close()
+	}
 }

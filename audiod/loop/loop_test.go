@@ -154,6 +154,41 @@ func TestWatchSetAndClose(t *testing.T) {
 	}
 }
 
+// A reader that takes one byte a turn is called until nothing is left, whenever bytes come: while it works, before it waits, while it waits.
+func TestNoReadinessIsLost(t *testing.T) {
+	const total = 20000
+	l := newLoop(t)
+	ours, theirs := pair(t)
+	got := 0
+	if _, err := l.Watch(ours, Readable, func(Events) {
+		var b [1]byte
+		if n, _ := unix.Read(ours, b[:]); n > 0 {
+			got += n
+		}
+		if got == total {
+			l.Stop()
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for sent := 0; sent < total; {
+			n, err := unix.Write(theirs, make([]byte, min(1+sent%7, total-sent)))
+			if err != nil && err != unix.EAGAIN {
+				t.Error(err)
+				return
+			}
+			if sent += max(n, 0); n < 0 || sent%16 == 0 {
+				time.Sleep(50 * time.Microsecond)
+			}
+		}
+	}()
+	run(t, l)
+	if got != total {
+		t.Errorf("%d bytes of %d came", got, total)
+	}
+}
+
 func TestHungUpComesUnasked(t *testing.T) {
 	l := newLoop(t)
 	ours, theirs := pair(t)
