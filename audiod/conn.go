@@ -2,7 +2,9 @@ package audiod
 
 import (
 	"errors"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -122,13 +124,11 @@ func (c *conn) ready(ev loop.Events) {
 	if ev&(loop.Readable|loop.HungUp) == 0 || c.session.Fault() != nil {
 		return
 	}
-	n, err := unix.Read(c.fd, c.all.buffer[:])
+	n, errno := transfer(unix.SYS_READ, c.fd, c.all.buffer[:])
 	switch {
 	case n > 0:
 		c.session.Feed(c.all.buffer[:n])
-	case err == nil:
-		c.close(nil)
-	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
+	case errno != unix.EAGAIN && errno != unix.EINTR: // the end among them
 		c.close(nil)
 	}
 }
@@ -147,12 +147,12 @@ func (cs *clients) turnEnd() {
 
 func (c *conn) flush() {
 	if out := c.session.Outbox(); len(out) > 0 {
-		n, err := unix.Write(c.fd, out)
-		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		n, errno := transfer(unix.SYS_WRITE, c.fd, out)
+		if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
 			c.close(nil)
 			return
 		}
-		c.session.Sent(max(n, 0))
+		c.session.Sent(n)
 	}
 	if err := c.session.Fault(); err != nil {
 		c.close(err)
@@ -165,6 +165,16 @@ func (c *conn) flush() {
 	if err := c.watch.Set(events); err != nil {
 		c.close(err)
 	}
+}
+
+// transfer reads or writes a socket that does not block. The Go runtime is not told, as it is of calls that may wait: its monitor thread
+// would wake up for each.
+func transfer(call uintptr, fd int, p []byte) (n int, errno syscall.Errno) {
+	done, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(done), 0
 }
 
 // close ends the connection; why is logged where it was the client's fault.
