@@ -45,7 +45,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%d frames were played", n)
 	}
 	must(t, who.helper, d.TCP, "paplay", tone) // those with a grant are served on
-	lasts(t, heard(t, d, 0), 300*time.Millisecond)
+	lasts(t, heard(t, d, 0), 48000, 300*time.Millisecond)
 }
 
 // TestInfo asks what pactl asks, as somebody who may play.

@@ -34,7 +34,7 @@ func NewUser(t testing.TB, groups ...string) User {
 	accounts(t, "useradd", append(args, name)...)
 	t.Cleanup(func() {
 		kill(t, name)
-		accounts(t, "userdel", "--remove", name)
+		accounts(t, "userdel", "--force", "--remove", name) // forced, since it counts the dead that nobody has waited for
 	})
 	u, err := user.Lookup(name)
 	if err != nil {
