@@ -14,9 +14,10 @@ var arrows = map[string]struct {
 	why string
 }{
 	"cmd/sandbox-audio":        {[]string{"launcher", "audiod", "audiod/device", "audiod/native", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices"},
-	"launcher":                 {[]string{"templates"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher":                 {[]string{"templates", "holder"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"holder":                   {nil, "a leaf: who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"templates":                {nil, "files and their embedding"},
-	"audiod":                   {[]string{"audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
+	"audiod":                   {[]string{"holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
 	"audiod/session":           {[]string{"audiod/native", "audiod/policy", "audiod/mixer", "audiod/loop", "audiod/pcm"}, "sound flows session, mixer, device; no session knows the device"},
 	"audiod/mixer":             {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the mixer knows no protocol: its way back is mixer.Listener"},
 	"audiod/device":            {[]string{"audiod/loop", "audiod/pcm"}, "a device is pulled by the mixer and calls nobody"},

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/policy"
+	"sandbox-audio/holder"
 )
 
 // The keeper holds the listening sockets and has a worker serve them, so that a crash of the worker never frees an address for an
@@ -253,7 +254,7 @@ func (k *keeper) start() (*worker, error) {
 	go func() {
 		defer r.Close()
 		if device, err := bufio.NewReader(io.LimitReader(r, 1024)).ReadString('\n'); err == nil {
-			wk.ready <- printable(strings.TrimSuffix(device, "\n"))
+			wk.ready <- holder.Printable(strings.TrimSuffix(device, "\n"))
 		}
 		close(wk.ready)
 	}()

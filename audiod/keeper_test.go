@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/holder"
 )
 
 func init() {
@@ -186,7 +188,7 @@ func TestKeeper(t *testing.T) {
 	if again, _, _, err := ask("unix", path); err != nil || again != pid {
 		t.Errorf("unix: pid %d, not %d, %v", again, pid, err)
 	}
-	if name := programName(pid); name != "sandbox-audio" {
+	if name := holder.ProgramName(pid); name != "sandbox-audio" {
 		t.Errorf("the worker is called %q", name)
 	}
 	if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err != nil || strings.Contains(string(env), "SECRET") {
@@ -197,7 +199,7 @@ func TestKeeper(t *testing.T) {
 	}
 	for _, addr := range []string{"unix:" + path, "tcp:" + port} {
 		a, _ := ParseAddress(addr)
-		if p, err := Holder(a); err != nil || p.PID != c.Process.Pid || p.UID != uint32(uid) {
+		if p, err := holderOf(a); err != nil || p.PID != c.Process.Pid || p.UID != uint32(uid) {
 			t.Errorf("holder of %s: %v, %v; want the keeper, %d", addr, p, err, c.Process.Pid)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/policy"
+	"sandbox-audio/holder"
 )
 
 // From the text of an address to a socket that listens on it:
@@ -185,7 +186,7 @@ func checkFolder(dir string, owners []uint32) error {
 			return &os.PathError{Op: "stat", Path: at, Err: err}
 		}
 		if !slices.Contains(owners, st.Uid) {
-			return fmt.Errorf("the folder %s belongs to %s, who could put another socket in our place; use a folder of your own", at, userName(st.Uid))
+			return fmt.Errorf("the folder %s belongs to %s, who could put another socket in our place; use a folder of your own", at, holder.UserName(st.Uid))
 		}
 		sticky := st.Mode&unix.S_ISVTX != 0 && at != dir
 		if st.Mode&0o022 != 0 && !sticky {
@@ -231,7 +232,7 @@ func removeStale(a Address) error {
 	case st.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("cannot listen on %v: a file that is not a socket is there; move it away, or choose another path with --listen", a)
 	}
-	if _, err := Holder(a); !errors.Is(err, ErrNobody) {
+	if _, err := holderOf(a); !errors.Is(err, holder.ErrNobody) {
 		return inUse(a)
 	}
 	if err := os.Remove(a.Path); err != nil {

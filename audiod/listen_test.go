@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/holder"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -90,11 +92,11 @@ func TestListenUnix(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode() != os.ModeSocket|0o666 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
-	self := fmt.Sprintf("(pid %d) of %s", os.Getpid(), userName(uint32(os.Getuid())))
+	self := fmt.Sprintf("(pid %d) of %s", os.Getpid(), holder.UserName(uint32(os.Getuid())))
 	wantError(t, listenOn("unix:"+path), "in use by", self, fmt.Sprintf("kill %d", os.Getpid()))
 
 	unix.Close(l.FD) // as a crash leaves it
-	if a, err := Holder(l.Address); !errors.Is(err, ErrNobody) {
+	if a, err := holderOf(l.Address); !errors.Is(err, holder.ErrNobody) {
 		t.Errorf("holder of a dead socket: %v, %v", a, err)
 	}
 	l = listenAll(t, "unix:"+path)[0]
@@ -106,7 +108,7 @@ func TestListenUnix(t *testing.T) {
 	other := listenAll(t, "unix:"+path)[0]
 	fd, _ := unix.Dup(l.FD)
 	l.Close()
-	if _, err := Holder(other.Address); err != nil {
+	if _, err := holderOf(other.Address); err != nil {
 		t.Errorf("Close removed another's socket: %v", err)
 	}
 	unix.Close(fd)
@@ -185,7 +187,7 @@ func TestListenTCP(t *testing.T) {
 			if at.AddrPort.Port() == 0 || at.AddrPort.Addr() != a.AddrPort.Addr() {
 				t.Errorf("bound %v", at)
 			}
-			wantError(t, listenOn(at.String()), "in use by", fmt.Sprintf("(pid %d) of %s", os.Getpid(), userName(uint32(os.Getuid()))))
+			wantError(t, listenOn(at.String()), "in use by", fmt.Sprintf("(pid %d) of %s", os.Getpid(), holder.UserName(uint32(os.Getuid()))))
 		})
 	}
 	// One who listens on all addresses holds ours too.

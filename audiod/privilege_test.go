@@ -113,7 +113,7 @@ func TestBecome(t *testing.T) {
 	}
 	// Who asks the kernel who serves hears the service user's name, on both transports.
 	for _, a := range []Address{{Path: path}, mustAddress(addr)} {
-		if p, err := Holder(a); err != nil || p.UID != uint32(id.uid) || p.PID != c.Process.Pid {
+		if p, err := holderOf(a); err != nil || p.UID != uint32(id.uid) || p.PID != c.Process.Pid {
 			t.Errorf("holder of %v: %v, %v", a, p, err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestKeeperAsRoot(t *testing.T) {
 		t.Errorf("worker: uid %d, %+v, %v", uid, got, err)
 	}
 	a := mustAddress(fmt.Sprintf("tcp:127.0.0.1:%d", port))
-	if p, err := Holder(a); err != nil || p.String() != fmt.Sprintf("sandbox-audio (pid %d) of user nobody", c.Process.Pid) {
+	if p, err := holderOf(a); err != nil || p.String() != fmt.Sprintf("sandbox-audio (pid %d) of user nobody", c.Process.Pid) {
 		t.Errorf("holder: %v, %v", p, err)
 	}
 	unix.Kill(pid, unix.SIGKILL)

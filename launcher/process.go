@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sandbox-audio/holder"
 )
 
 const (
@@ -42,7 +44,7 @@ func endProcesses(uid int) error {
 	}
 	pids, err := processesOf(uid)
 	if err == nil && len(pids) > 0 && processLives(pids[0]) {
-		err = fmt.Errorf("process %d (%s) of uid %d does not end", pids[0], processName(pids[0]), uid)
+		err = fmt.Errorf("process %d (%s) of uid %d does not end", pids[0], holder.ProgramName(pids[0]), uid)
 	}
 	return err
 }
@@ -77,15 +79,6 @@ func eachProcess(f func(pid int) bool) error {
 		}
 	}
 	return nil
-}
-
-// processName is what ps calls the process.
-func processName(pid int) string {
-	comm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	if err != nil {
-		return "unknown program"
-	}
-	return printable(strings.TrimSuffix(string(comm), "\n"))
 }
 
 // processLives reports whether the process is there and no zombie.

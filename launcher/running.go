@@ -46,8 +46,8 @@ func (s *runningStep) endDaemon() error {
 		if err != nil {
 			return err
 		}
-		if ok && h.pid != 0 && h.isDaemon(user.UID) && !slices.Contains(pids, h.pid) {
-			pids = append(pids, h.pid)
+		if ok && h.PID != 0 && isDaemon(h, user.UID) && !slices.Contains(pids, h.PID) {
+			pids = append(pids, h.PID)
 		}
 	}
 	for _, pid := range pids {

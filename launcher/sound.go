@@ -90,10 +90,10 @@ func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 		switch {
 		case !held:
 			missing = append(missing, addr)
-		case h.isDaemon(l.plan.DaemonUID):
-		case h.ending():
+		case isDaemon(h, l.plan.DaemonUID):
+		case ending(h):
 			return false, fmt.Errorf("%s is held by a program that is just ending", addr)
-		case os.Getuid() == 0 && h.isDaemon(0):
+		case os.Getuid() == 0 && isDaemon(h, 0):
 			return false, fmt.Errorf("%s is held by a sound daemon that has not given up root yet", addr)
 		default:
 			return true, fmt.Errorf("%s is held by %s, which is not the sound daemon of %s: nothing was run; end that program first", addr, h, l.plan.Owner.Name)

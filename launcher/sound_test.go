@@ -116,7 +116,7 @@ func TestOneDaemonForAll(t *testing.T) {
 	syscall.Kill(first, syscall.SIGKILL)
 	until(t, "the next daemon to hold the addresses", func() bool {
 		for _, addr := range p.Addresses {
-			if h, ok, err := addressHolder(addr); err != nil || !ok || h.pid == first {
+			if h, ok, err := addressHolder(addr); err != nil || !ok || h.PID == first {
 				return false
 			}
 		}
@@ -169,7 +169,7 @@ func TestImpostor(t *testing.T) {
 			})
 			p.Method, p.Enter = "su", []string{"/bin/false"} // must not come so far
 			status, err := p.Run(plainSound{}, func(s string) { t.Error(s) })
-			want := fmt.Sprintf("%s is held by impostor (process %d of ", p.Addresses[i], cmd.Process.Pid)
+			want := fmt.Sprintf("%s is held by impostor (pid %d) of ", p.Addresses[i], cmd.Process.Pid)
 			if status != StatusFailed || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("status %d, error %v, without %q", status, err, want)
 			}
@@ -198,7 +198,7 @@ func TestDaemonOfAnotherUser(t *testing.T) {
 		return ok && err == nil
 	})
 	err := (&soundLink{sound: plainSound{}, plan: p}).up(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "of uid 64123), which is not the sound daemon of me") {
+	if err == nil || !strings.Contains(err.Error(), "of uid 64123, which is not the sound daemon of me") {
 		t.Errorf("error %v", err)
 	}
 	if n := len(started()); n != 0 {
