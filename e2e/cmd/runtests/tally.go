@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func (c *tally) follow(cmd *exec.Cmd) {
 		case <-alive.C:
 			for running := range c.output {
 				if running[1] != "" && !strings.Contains(running[1], "/") {
-					fmt.Printf("...   %s %s is running\n", running[0], running[1])
+					fmt.Printf("...   %s %s is running\n", short(running[0]), running[1])
 				}
 			}
 		}
@@ -93,7 +94,10 @@ func decode(r io.Reader, events chan<- event) {
 	for d := json.NewDecoder(r); ; {
 		var e event
 		if d.Decode(&e) != nil {
-			io.Copy(os.Stdout, io.MultiReader(d.Buffered(), r)) // not JSON: the go command's own complaint
+			rest, _ := io.ReadAll(io.MultiReader(d.Buffered(), r)) // not JSON: the go command's own complaint
+			if rest = bytes.TrimSpace(rest); len(rest) > 0 {
+				fmt.Printf("%s\n", rest)
+			}
 			return
 		}
 		events <- e
@@ -102,7 +106,7 @@ func decode(r io.Reader, events chan<- event) {
 
 func (c *tally) count(e event) {
 	key := [2]string{e.Package, e.Test}
-	name := strings.TrimSpace(strings.TrimPrefix(e.Package, "sandbox-audio/") + " " + e.Test)
+	name := strings.TrimSpace(short(e.Package) + " " + e.Test)
 	said := func() string {
 		defer delete(c.output, key)
 		if b := c.output[key]; b != nil {
@@ -144,6 +148,8 @@ func (c *tally) count(e event) {
 		}
 	}
 }
+
+func short(pkg string) string { return strings.TrimPrefix(pkg, "sandbox-audio/") }
 
 // close says how all went and ends the program. A test that was skipped, but passed as the subtest of another, which ran
 // it in the guest, was not left out.
