@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copied are the directories that accounts, rules and records live in.
-var copied = []string{"/etc", "/home", "/usr/local", "/var"}
+// covered are the directories besides /etc that accounts, rules and records live in.
+var covered = []string{"/home", "/usr/local", "/var"}
 
 // The test binary starts itself twice: as the first process of the new namespaces, which prepares them and, as the
 // first process of any, reaps orphans; and below it as the process that does the tests.
@@ -24,7 +24,7 @@ const (
 	stageTest = "test"
 )
 
-// Isolate starts the test binary once more in namespaces of its own, where copied are throw-away copies over the real
+// Isolate starts the test binary once more in namespaces of its own, where /etc and covered are throw-away copies over the real
 // ones, /run is empty, every port is free, and no process of the machine is to be seen or hit; that process does the
 // tests and this one ends with its status. Call it first in TestMain. Where it cannot be done, why says so, and tests
 // that change the system must skip with it.
@@ -96,7 +96,10 @@ func prepare() error {
 	if err := unix.Mount("tmpfs", work, "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount a tmpfs on %s: %w", work, err)
 	}
-	for _, dir := range copied {
+	if err := copyEtc(filepath.Join(work, "etc")); err != nil {
+		return err
+	}
+	for _, dir := range covered {
 		upper := filepath.Join(work, strings.ReplaceAll(dir, "/", "_"))
 		if err := os.MkdirAll(upper+".work", 0o755); err != nil {
 			return err
@@ -122,6 +125,26 @@ func prepare() error {
 		return err
 	}
 	return loopbackUp()
+}
+
+// copyEtc puts a copy of /etc in its place. Nobody changes accounts meanwhile (lckpwdf(3)); an overlay would show what is changed later,
+// half of it.
+func copyEtc(to string) error {
+	lock, err := os.OpenFile("/etc/.pwd.lock", os.O_WRONLY|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.FcntlFlock(lock.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		return fmt.Errorf("lock the accounts: %w", err)
+	}
+	if out, err := exec.Command("cp", "-a", "/etc", to).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy /etc: %w: %s", err, out)
+	}
+	if err := unix.Mount(to, "/etc", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the copy of /etc: %w", err)
+	}
+	return nil
 }
 
 func loopbackUp() error {
