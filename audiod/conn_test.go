@@ -23,6 +23,13 @@ import (
 // serve runs clients on a Unix socket within this process, for its own user, until t ends.
 func serve(t *testing.T) (addr string) {
 	t.Helper()
+	addr, _ = serveUsers(t, uint32(os.Getuid()))
+	return addr
+}
+
+// serveUsers is serve for the owner uid. ask has f called on the loop, and waits until it was.
+func serveUsers(t *testing.T, uid uint32) (addr string, ask func(f func(cs *clients))) {
+	t.Helper()
 	l, err := loop.New()
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +38,7 @@ func serve(t *testing.T) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.NewRules([]uint32{uint32(os.Getuid())}, nil)
+	rules, err := policy.NewRules([]uint32{uid}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +71,11 @@ func serve(t *testing.T) (addr string) {
 		l.Close()
 		listeners[0].Close()
 	})
-	return listeners[0].Address.String()
+	return listeners[0].Address.String(), func(f func(cs *clients)) {
+		done := make(chan struct{})
+		l.Post(func() { f(cs); close(done) })
+		<-done
+	}
 }
 
 // usage is what a connection could leave behind.
@@ -164,4 +175,24 @@ func TestOneTooManyIsRefused(t *testing.T) {
 			t.Fatalf("one has gone, and another is still refused: %v", err)
 		}
 	}
+}
+
+// Who has no grant is closed unread: no session is begun, whatever he sends, and the refusal is on record.
+func TestStrangersAreNeverRead(t *testing.T) {
+	addr, ask := serveUsers(t, uint32(os.Getuid())+1)
+	for range 20 {
+		c, err := native.Dial(context.Background(), addr, "stranger")
+		if err == nil {
+			c.Close()
+			t.Fatal("a stranger was served")
+		}
+	}
+	ask(func(cs *clients) {
+		if cs.server.Sessions() != 0 || cs.refusals.Total() != 20 {
+			t.Errorf("%d sessions, %d refusals", cs.server.Sessions(), cs.refusals.Total())
+		}
+		if r := cs.refusals.Newest(); len(r) == 0 || r[0].UID != uint32(os.Getuid()) || r[0].Reason != policy.NoGrant {
+			t.Errorf("on record: %+v", r)
+		}
+	})
 }

@@ -23,8 +23,6 @@ const (
 	strangerCommand = "demo-stranger"
 )
 
-func init() { commands = append(commands, newChimeCommand, newStrangerCommand) }
-
 func newChimeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    chimeCommand,

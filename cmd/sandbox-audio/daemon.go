@@ -12,8 +12,6 @@ import (
 	"sandbox-audio/audiod/device"
 )
 
-func init() { commands = append(commands, newDaemonCommand, newWorkerCommand) }
-
 // workerCommand is the hidden command with which the keeper starts its worker.
 const workerCommand = "daemon-worker"
 

@@ -22,8 +22,6 @@ import (
 	"sandbox-audio/launcher"
 )
 
-func init() { commands = append(commands, newDemoCommand) }
-
 const (
 	demoProfile = "demo"
 	strangerUID = 64123 // nobody's: neither a person's nor a service's on any system
@@ -148,7 +146,7 @@ func (d *demo) show(ctx context.Context) error {
 	d.say(fmt.Sprintf("playing a chime as %s (uid %d), over the Unix socket and over TCP", profile.Helper, profile.HelperUID))
 	played := make(chan error, 1)
 	go func() {
-		status, err := plan.Run(sound, d.say)
+		status, err := plan.Run(daemonLink{}, d.say)
 		if err == nil && status != 0 {
 			err = fmt.Errorf("the chime's player ended with status %d", status)
 		}

@@ -20,6 +20,10 @@ var commands = []func() *cobra.Command{
 	newRunCommand,
 	newSetupCommand,
 	newTeardownCommand,
+	newStatusCommand,
+	newDaemonCommand,
+	newDemoCommand,
+	newWorkerCommand, newChimeCommand, newStrangerCommand, // hidden
 }
 
 func main() { os.Exit(mainStatus()) }

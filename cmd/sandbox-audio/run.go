@@ -58,7 +58,7 @@ func runRun(o runOptions, args []string) (status int, err error) {
 		fmt.Print(plan)
 		return 0, nil
 	}
-	return plan.Run(sound, say)
+	return plan.Run(daemonLink{}, say)
 }
 
 func planRun(o runOptions, args []string) (*launcher.Plan, error) {
@@ -84,6 +84,3 @@ func planRun(o runOptions, args []string) (*launcher.Plan, error) {
 
 // say tells the person something while the program runs.
 func say(text string) { fmt.Fprintln(os.Stderr, "sandbox-audio:", text) }
-
-// sound is how run reaches the sound daemon.
-var sound launcher.Sound

@@ -7,8 +7,6 @@ import (
 	"sandbox-audio/launcher"
 )
 
-func init() { sound = daemonLink{} }
-
 // daemonLink is the sound daemon as the launcher knows it: a connection that the owner holds, by the daemon's own protocol.
 type daemonLink struct{}
 

@@ -21,8 +21,6 @@ import (
 	"sandbox-audio/launcher"
 )
 
-func init() { commands = append(commands, newStatusCommand) }
-
 type statusOptions struct {
 	server string
 	json   bool
