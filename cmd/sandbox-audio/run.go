@@ -41,7 +41,9 @@ executed, 127 when there is no APP.`,
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &statusError{launcher.StatusFailed, err} })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &statusError{launcher.StatusFailed, cmd.Root().FlagErrorFunc()(cmd, err)}
+	})
 	addProfileFlag(cmd, &o.profile)
 	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
