@@ -37,8 +37,8 @@ func newRig(t *testing.T) *rig {
 	clock := new(loop.Hand)
 	clock.Advance(time.Second)
 	card := devicetest.New(clock, device.Config{})
-	refusals := policy.NewRefusals(t.Logf)
-	return &rig{t: t, clock: clock, card: card, server: NewServer(clock, mixer.NewSink(clock, card, t.Logf), refusals, t.Logf)}
+	quiet := func(string, ...any) {}
+	return &rig{t: t, clock: clock, card: card, server: NewServer(clock, mixer.NewSink(clock, card, quiet), policy.NewRefusals(quiet), quiet)}
 }
 
 // client is the other end of a session.
