@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +24,6 @@ func Work() error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(200) // the heap is a few hundred kilobytes: collecting it seldom costs nothing
 	log, flush := newLog()
 	defer flush()
 	l, err := loop.New()
