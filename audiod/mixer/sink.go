@@ -22,7 +22,8 @@ const (
 	quantum    = 1024                  // most frames mixed at once; what is wanted beyond is done in further rounds
 	maxLatency = 60 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
 	minLatency = 5 * time.Millisecond
-	rampTime   = 10 * time.Millisecond // a volume change takes this long, so that it does not click
+	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
+	startTime  = 100 * time.Millisecond // in which a card that has begun to play may fetch faster than it plays
 )
 
 // Sink mixes sink inputs into one device. Make it with NewSink.
@@ -37,8 +38,9 @@ type Sink struct {
 	timer   *loop.Timer
 
 	inputs  []*Input
-	running []*Input // those with something to play, or that let time pass
-	latency int      // frames written ahead, between the bounds
+	running []*Input      // those with something to play, or that let time pass
+	latency int           // frames written ahead, between the bounds
+	settled time.Duration // when the device is past its start
 
 	rendered  int64         // frames mixed since the sink was made
 	lastSound int64         // rendered, when an input last took part
@@ -203,6 +205,9 @@ func (s *Sink) wake() {
 		s.lose(err)
 		return
 	}
+	if queued == 0 && s.conf.Margin > 0 { // opened, or run dry
+		s.settled = s.clock.Now() + startTime
+	}
 	queued += s.backlog()
 	heard := s.rendered - int64(max(0, queued))
 	for _, in := range s.inputs {
@@ -227,8 +232,11 @@ func (s *Sink) wake() {
 			break // the device is full
 		}
 	}
-	sleep := max(s.duration(max(0, queued)-s.conf.Margin), time.Millisecond)
-	s.timer.Set(s.clock.Now() + sleep)
+	sleep := max(0, queued) - s.conf.Margin
+	if s.clock.Now() < s.settled {
+		sleep = min(sleep, s.conf.Margin)
+	}
+	s.timer.Set(s.clock.Now() + max(s.duration(sleep), time.Millisecond))
 }
 
 // cycle renders n frames into pending.

@@ -29,6 +29,7 @@ type Card struct {
 	open   bool
 	opens  int
 	stats  device.Stats
+	ahead  int64
 
 	ring            []float32     // the buffer: config.Buffer frames
 	written, played int64         // frames since Open
@@ -89,6 +90,10 @@ func (c *Card) Unplug() {
 
 // Plug undoes Unplug. The card must be opened anew.
 func (c *Card) Plug() { c.gone = false }
+
+// Hurry has the card play half as fast again whenever it starts, until it is n frames ahead of the time: cards that fill stages of
+// their own behind the buffer look like that.
+func (c *Card) Hurry(n int) { c.ahead = int64(n) }
 
 // Refuse makes every Open fail with err, as a card does that another program holds; nil ends that.
 func (c *Card) Refuse(err error) { c.refuse = err }
@@ -194,7 +199,8 @@ func (c *Card) advance() {
 	if !c.running {
 		return
 	}
-	due := c.base + c.frames(c.clock.Now()-c.since)
+	due := c.frames(c.clock.Now() - c.since)
+	due += c.base + min(due/2, c.ahead)
 	for end := min(due, c.written); c.played < end; {
 		channels := len(c.config.Channels)
 		at := int(c.played % int64(c.config.Buffer))
@@ -203,7 +209,7 @@ func (c *Card) advance() {
 		c.played += int64(n)
 	}
 	if due >= c.written {
-		c.stop(c.since + time.Duration(c.written-c.base)*time.Second/time.Duration(c.config.Rate))
+		c.stop(min(c.clock.Now(), c.since+time.Duration(c.written-c.base)*time.Second/time.Duration(c.config.Rate)))
 	}
 }
 
