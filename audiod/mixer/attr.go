@@ -21,6 +21,7 @@ const (
 	maxQueue       = 4 << 20 // bytes; PulseAudio's MAX_MEMBLOCKQ_LENGTH
 	defaultTLength = 2 * time.Second
 	defaultMinReq  = 20 * time.Millisecond
+	mostHeldBack   = 64 << 10 // bytes; a request no larger is answered into one read
 )
 
 // LatencyMode is what a client meant by tlength.
@@ -92,6 +93,15 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 	}
 	a.Prebuf = min(roundUp(a.Prebuf, frame), full)
 	return a, latency
+}
+
+// least is how many bytes are worth asking for: minreq or, of a long buffer, a quarter. A player with two seconds queued need not be woken
+// in every cycle, and is not by PulseAudio, whose device is then written that far ahead. Early requests come as often as they were wanted.
+func (a BufferAttr) least(mode LatencyMode) int64 {
+	if mode == EarlyRequests {
+		return int64(a.MinReq)
+	}
+	return max(int64(a.MinReq), min(int64(a.TLength/4), mostHeldBack))
 }
 
 func roundUp(n, frame uint32) uint32 { return (n + frame - 1) / frame * frame }

@@ -88,7 +88,7 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 	}
 	var attr BufferAttr
 	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, s.grant)
-	in.queue = newQueue(attr, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start)
+	in.queue = newQueue(attr, opts.Latency, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start)
 	in.connect()
 	s.inputs = append(s.inputs, in)
 	return in, nil
@@ -153,7 +153,7 @@ func (in *Input) Attr() (BufferAttr, time.Duration) { return in.queue.attr, in.l
 func (in *Input) SetAttr(attr BufferAttr, mode LatencyMode) {
 	fixed, latency := attr.fix(in.opts.Spec, mode, in.sink.grant)
 	in.latency = latency
-	in.queue.setAttr(fixed)
+	in.queue.setAttr(fixed, mode)
 	in.sink.retarget()
 	in.changed()
 }

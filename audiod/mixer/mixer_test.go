@@ -18,6 +18,7 @@ type player struct {
 	t        *testing.T
 	in       *Input
 	wanted   int // bytes asked for and not yet sent
+	requests int
 	next     int // number of the next frame sent
 	lazy     bool
 	frames   int // to send in all; 0: no end
@@ -26,7 +27,7 @@ type player struct {
 	underrun []int64
 }
 
-func (p *player) Wants(n int)       { p.wanted += n }
+func (p *player) Wants(n int)       { p.wanted += n; p.requests++ }
 func (p *player) Started()          { p.started++ }
 func (p *player) Underrun(at int64) { p.underrun = append(p.underrun, at) }
 func (p *player) Drained()          { p.drained++ }
@@ -267,6 +268,35 @@ func TestUnderrunIsToldOnce(t *testing.T) {
 		t.Errorf("started %d times, underruns %v; want 2 and one", p.started, p.underrun)
 	}
 	wantFrames(t, heardFrames(b), 0, len(heardFrames(b)))
+}
+
+// Who keeps two seconds queued is asked a few times a second, who wants early requests as often as minreq says, and nobody's queue runs low.
+func TestLongBuffersAreAskedForSeldom(t *testing.T) {
+	for _, test := range []struct {
+		tlength  uint32
+		mode     LatencyMode
+		from, to int // requests in ten seconds
+	}{
+		{2 * 192000, Traditional, 25, 35},
+		{2 * 192000, AdjustLatency, 25, 35},
+		{2 * 192000, EarlyRequests, 450, 550},
+		{19200, AdjustLatency, 300, 550},
+	} {
+		b := newBench(t, device.Config{})
+		p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, test.tlength, Whatever, Whatever}, Latency: test.mode})
+		b.run(time.Second)
+		p.requests = 0
+		attr, _ := p.in.Attr()
+		for range 10_000 {
+			b.run(time.Millisecond)
+			if queued := p.in.queue.length(); queued < int64(attr.TLength)/4 || test.tlength > 100_000 && queued < int64(attr.TLength)*3/4 {
+				t.Fatalf("%+v: %d bytes are left of %d", test, queued, attr.TLength)
+			}
+		}
+		if p.requests < test.from || p.requests > test.to || len(p.underrun) != 0 {
+			t.Errorf("%+v: %d requests in ten seconds, underruns %v", test, p.requests, p.underrun)
+		}
+	}
 }
 
 func TestTimePassesWithoutPrebuf(t *testing.T) {

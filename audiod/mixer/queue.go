@@ -16,11 +16,12 @@ type queue struct {
 
 	attr     BufferAttr
 	missing  int64 // bytes to ask the client for; tlength = missing + asked for + queued
+	least    int64 // missing bytes that are worth asking for
 	inPrebuf bool  // waits for prebuf bytes before it plays (on)
 }
 
-func newQueue(attr BufferAttr, base int, silence byte, start int64) *queue {
-	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), inPrebuf: attr.Prebuf > 0}
+func newQueue(attr BufferAttr, mode LatencyMode, base int, silence byte, start int64) *queue {
+	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), least: attr.least(mode), inPrebuf: attr.Prebuf > 0}
 	size := min(int(attr.TLength)+int(attr.MinReq), int(attr.MaxLength))
 	q.ring = make([]byte, (size+base-1)/base*base)
 	return q
@@ -39,7 +40,7 @@ func (q *queue) readable() bool {
 
 // popMissing is the number of bytes to ask the client for now, 0 when it is not worth a message yet. They count as asked for.
 func (q *queue) popMissing() int {
-	if q.missing <= 0 || q.missing < int64(q.attr.MinReq) && !q.prebuffering() {
+	if q.missing <= 0 || q.missing < q.least && !q.prebuffering() {
 		return 0
 	}
 	n := int(q.missing)
@@ -165,7 +166,8 @@ func (q *queue) flush() {
 func (q *queue) forcePrebuf() { q.inPrebuf = q.attr.Prebuf > 0 }
 
 // setAttr applies new attributes to a live queue.
-func (q *queue) setAttr(attr BufferAttr) {
+func (q *queue) setAttr(attr BufferAttr, mode LatencyMode) {
+	q.least = attr.least(mode)
 	q.missing += int64(attr.TLength) - int64(q.attr.TLength)
 	q.attr = attr
 	if attr.Prebuf == 0 {

@@ -184,7 +184,7 @@ func TestEveryVersionPlays(t *testing.T) {
 			t.Fatalf("version %d: %+v", version, reply)
 		}
 		c.sound(reply.Channel, make([]byte, reply.Missing))
-		r.clock.Advance(100 * time.Millisecond)
+		r.clock.Advance(500 * time.Millisecond)
 		if c.saw(native.OpStarted) != 1 || c.saw(native.OpRequest) == 0 {
 			t.Errorf("version %d: %d STARTED, %d REQUESTs", version, c.saw(native.OpStarted), c.saw(native.OpRequest))
 		}
