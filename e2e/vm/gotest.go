@@ -15,10 +15,12 @@ import (
 func (g *Guest) Test(t *testing.T, pkg, pattern string, flags ...string) {
 	t.Helper()
 	binary := strings.ReplaceAll(pkg, "/", "_") + ".test"
-	build := exec.Command("go", "test", "-c", "-buildvcs=false", "-o", g.Shared(binary), pkg)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
+	if _, err := os.Stat(g.Shared(binary)); err != nil { // once for a guest
+		build := exec.Command("go", "test", "-c", "-buildvcs=false", "-o", g.Shared(binary), pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
+		}
 	}
 	r := g.Run(t, fmt.Sprintf("cd /tmp && /job/%s -test.v -test.run %s %s", binary, quote(pattern), quote(flags...)))
 	verdicts := regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(`).FindAllStringSubmatch(r.Output, -1)

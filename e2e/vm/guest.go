@@ -51,7 +51,7 @@ func (c Card) device(n int, a string) (args, modules []string) {
 	case AC97:
 		return []string{"-device", "AC97,audiodev=" + a}, []string{"snd-intel8x0"}
 	case USB:
-		return []string{"-device", "usb-audio,bus=xhci.0,audiodev=" + a}, []string{"snd-usb-audio"}
+		return []string{"-device", "usb-audio,id=" + a + "-usb,bus=xhci.0,audiodev=" + a}, []string{"snd-usb-audio"}
 	}
 	panic("no such card: " + string(c))
 }
@@ -64,7 +64,7 @@ type Options struct {
 	Timeout time.Duration     // of the guest's whole life; 5 minutes when zero
 }
 
-// Guest is a running guest. One goroutine at a time may call its methods.
+// Guest is a running guest. One goroutine at a time may call its methods, but for the ones that say otherwise.
 type Guest struct {
 	dir      string // the host's side: card files, console, job
 	orders   *os.File
@@ -239,16 +239,9 @@ func (g *Guest) CardWAV(n int) string { return filepath.Join(g.dir, fmt.Sprintf(
 // Shared is the host's path of the guest's /job/name, for files to pass in either direction while the guest runs.
 func (g *Guest) Shared(name string) string { return filepath.Join(g.dir, "job", name) }
 
-// Monitor gives QEMU an order over QMP, such as device_add or device_del, and returns what it answered.
+// Monitor gives QEMU an order over QMP, such as device_add, and returns what it answered.
 func (g *Guest) Monitor(t testing.TB, command string, arguments map[string]any) json.RawMessage {
 	t.Helper()
-	g.qmp.SetDeadline(time.Now().Add(30 * time.Second))
-	if !g.qmpOpen {
-		if _, err := g.order("qmp_capabilities", nil); err != nil {
-			t.Fatal(err)
-		}
-		g.qmpOpen = true
-	}
 	answer, err := g.order(command, arguments)
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +249,25 @@ func (g *Guest) Monitor(t testing.TB, command string, arguments map[string]any) 
 	return answer
 }
 
+// Unplug takes card n, a USB one, out of the running guest. Another goroutine may be in Run meanwhile.
+func (g *Guest) Unplug(n int) error {
+	_, err := g.order("device_del", map[string]any{"id": fmt.Sprintf("card%d-usb", n)})
+	return err
+}
+
+// order opens the connection first, which takes an order too.
 func (g *Guest) order(command string, arguments map[string]any) (json.RawMessage, error) {
+	g.qmp.SetDeadline(time.Now().Add(30 * time.Second))
+	if !g.qmpOpen {
+		if _, err := g.say("qmp_capabilities", nil); err != nil {
+			return nil, err
+		}
+		g.qmpOpen = true
+	}
+	return g.say(command, arguments)
+}
+
+func (g *Guest) say(command string, arguments map[string]any) (json.RawMessage, error) {
 	if arguments == nil {
 		arguments = map[string]any{}
 	}
