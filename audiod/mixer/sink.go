@@ -20,7 +20,7 @@ import (
 
 const (
 	quantum    = 1024                  // most frames mixed at once; what is wanted beyond is done in further rounds
-	maxLatency = 60 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
+	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
 	minLatency = 5 * time.Millisecond
 	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
 	startTime  = 100 * time.Millisecond // in which a card that has begun to play may fetch faster than it plays
@@ -232,11 +232,20 @@ func (s *Sink) wake() {
 			break // the device is full
 		}
 	}
-	sleep := max(0, queued) - s.conf.Margin
+	sleep := max(0, queued) - s.reserve()
 	if s.clock.Now() < s.settled {
 		sleep = min(sleep, s.conf.Margin)
 	}
 	s.timer.Set(s.clock.Now() + max(s.duration(sleep), time.Millisecond))
+}
+
+// reserve is how many frames are still to be heard when the sink wakes: those the device needs or, where that is more, a third of
+// what is written ahead, since the processor may be late. An ordinary process waits 12 ms for a slow one that starts other programs.
+func (s *Sink) reserve() int {
+	if s.conf.Margin == 0 {
+		return 0
+	}
+	return max(s.conf.Margin, s.latency/3)
 }
 
 // cycle renders n frames into pending.
