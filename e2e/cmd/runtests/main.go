@@ -1,9 +1,9 @@
-// Runtests runs every check of the repository and says how many passed: gofmt, go vet, the tests of each package, and
-// where a C compiler is at hand those of the daemon once more under the race detector.
+// Runtests runs every check of the repository and says how many passed: gofmt, go vet and the tests of each package.
 //
-//	meanwhile   what end-to-end tests need is installed, and the guest of e2e/vm is made
-//	first       all packages but e2e, in parallel
-//	then        the packages below e2e, one at a time, since they play sound in real time and want the machine
+//	first       what tests need is installed, while gofmt and go vet look at the source
+//	then        all packages but those below e2e, in parallel, while the guest of e2e/vm is made; those of the
+//	            daemon once more with the race detector, which needs a C compiler as the program itself does not
+//	last        the packages below e2e, one at a time, since they play sound in real time and want the machine
 //
 // As root nothing is missing that a test could not install, so a skipped test counts as failed; so it does with CI=true.
 // Not as root, the tests run through sudo where that works. The last line is "N passed, N failed".
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,13 +22,13 @@ import (
 	"sandbox-audio/e2e/vm"
 )
 
-// packages are all that the end-to-end tests ask for one by one; here they come in one go.
-var packages = []string{"alsa-utils", "ffmpeg", "mpv", "pulseaudio-utils", "sudo"}
+// packages are all that tests ask for one by one, or are skipped without; here they come in one go.
+var packages = []string{"debootstrap", "ffmpeg", "gcc", "libc6-dev", "mpv", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sudo"}
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "prepare" {
-		if err := prepare(); err != nil {
-			fmt.Fprintln(os.Stderr, "runtests:", err)
+	if len(os.Args) == 2 { // this program as root
+		if err := map[string]func() error{"install": func() error { return need.Install(packages...) }, "guest": vm.Prepare}[os.Args[1]](); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
@@ -47,32 +48,38 @@ func main() {
 	}
 	tally := &tally{skipped: map[string]string{}, elsewhere: map[string]bool{}, strict: root || len(sudo) > 0 || os.Getenv("CI") == "true"}
 
-	prepared := make(chan error, 1)
-	go func() {
-		self, err := os.Executable()
-		if err == nil && (root || len(sudo) > 0) {
-			err = command(append(sudo, self, "prepare")...).Run()
-		}
-		prepared <- err
-	}()
-
+	prepare := func(what string) (done chan error) {
+		done = make(chan error, 1)
+		go func() {
+			self, err := os.Executable()
+			if err == nil && (root || len(sudo) > 0) {
+				err = command(append(sudo, self, what)...).Run()
+			}
+			done <- err
+		}()
+		return done
+	}
+	installed := prepare("install")
 	tally.check("gofmt", formatted())
 	tally.check("go vet", report(command("go", "vet", "./...")))
 	units, ends := list()
+	if err := <-installed; err != nil {
+		fmt.Println("not all that tests need could be installed; they will tell:", err)
+	}
+	guest := prepare("guest")
 	tally.test(sudo, []string{"-timeout", "5m"}, units)
-	if err := <-prepared; err != nil {
-		fmt.Println("what the end-to-end tests need could not be prepared, they will tell:", err)
+	if _, err := exec.LookPath("gcc"); err == nil {
+		fmt.Println("with the race detector:")
+		daemon := slices.DeleteFunc(slices.Clone(units), func(pkg string) bool { return !strings.Contains(pkg, "/audiod") })
+		tally.test(sudo, []string{"-timeout", "5m", "-race"}, daemon)
+	} else {
+		fmt.Println("no gcc: the race detector did not look")
+	}
+	if err := <-guest; err != nil {
+		fmt.Println("the guest could not be made; the tests that need it will tell:", err)
 	}
 	tally.test(sudo, []string{"-p", "1", "-timeout", "14m"}, ends)
 	tally.close(time.Since(began))
-}
-
-// prepare installs and builds what tests would otherwise wait for.
-func prepare() error {
-	if err := need.Install(packages...); err != nil {
-		return err
-	}
-	return vm.Prepare()
 }
 
 // through is how to run a program as root with what the go command and the tests must know; nil when sudo does not work.
@@ -98,7 +105,7 @@ func list() (units, ends []string) {
 		fmt.Println("go list:", err) // go vet has told why
 	}
 	for pkg := range strings.FieldsSeq(string(out)) {
-		if strings.Contains(pkg, "/e2e") && !strings.HasSuffix(pkg, "/sound") {
+		if strings.Contains(pkg, "/e2e/") && !strings.HasSuffix(pkg, "/sound") {
 			ends = append(ends, pkg)
 		} else {
 			units = append(units, pkg)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +52,9 @@ func (c *tally) test(exec []string, flags, pkgs []string) {
 		args = append(args, "-exec", strings.Join(exec, " "))
 	}
 	cmd := command(append(args, pkgs...)...)
+	if slices.Contains(flags, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	}
 	cmd.Stdout = nil
 	c.follow(cmd)
 }
