@@ -47,8 +47,9 @@ type Sink struct {
 	idleSince time.Duration // when lastSound had been heard; 0 while not idle
 	peak      meter
 
-	mix     []float32 // one quantum in the device's channels
-	pending []float32 // the part of mix that the device has not taken
+	usual   *pcm.Resampler // not used: its filter is the one most streams want that are not at the device's rate
+	mix     []float32      // one quantum in the device's channels
+	pending []float32      // the part of mix that the device has not taken
 	scratch [3][]float32
 }
 
@@ -151,11 +152,21 @@ func (s *Sink) configure(conf device.Config) {
 	s.conf, s.pending = conf, nil
 	if !same {
 		s.mix = make([]float32, quantum*len(conf.Channels))
+		s.usual = pcm.NewResampler(1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
 			in.connect()
 		}
 	}
 	s.retarget()
+}
+
+// usualRate is the rate of most sound that is not at the device's. A filter is worked out for it before anybody plays, and with it what
+// all filters share: ten million instructions, for which no stream that plays should have to wait.
+func usualRate(device int) int {
+	if device == 44100 {
+		return 48000
+	}
+	return 44100
 }
 
 func (s *Sink) stop() {

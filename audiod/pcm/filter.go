@@ -97,10 +97,12 @@ func (f *filter) between(row []float32, phase float64) {
 
 // prototype is the right half of the filter, from one point before the middle to two after the end.
 var prototype = sync.OnceValue(func() []float64 {
-	h := make([]float64, halfTaps*fine+4)
+	const q = kaiserB * kaiserB / 4
+	h, top := make([]float64, halfTaps*fine+4), bessel(q)
 	for i := range h {
 		t := math.Abs(float64(i-1)) / fine
-		h[i] = cutoff * sinc(cutoff*t) * kaiser(t/halfTaps)
+		x := t / halfTaps
+		h[i] = cutoff * sinc(cutoff*t) * bessel(q*(1-x*x)) / top
 	}
 	return h
 })
@@ -110,12 +112,6 @@ func sinc(x float64) float64 {
 		return 1
 	}
 	return math.Sin(math.Pi*x) / (math.Pi * x)
-}
-
-// kaiser is the Kaiser window at x of half its width.
-func kaiser(x float64) float64 {
-	const q = kaiserB * kaiserB / 4
-	return bessel(q*(1-x*x)) / bessel(q)
 }
 
 // bessel is the modified Bessel function of the first kind and order 0, of twice the root of q.
