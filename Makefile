@@ -16,7 +16,7 @@ go:
 
 demo: build
 	@[ $$(id -u) -eq 0 ] || command -v sudo >/dev/null || { echo "the demo makes a temporary user: run it as root" >&2; exit 1; }
-	$(AS_ROOT) ./sandbox-audio demo
+	@$(AS_ROOT) ./sandbox-audio demo
 
 test: build
 	@$(GO) build -buildvcs=false -o build/runtests ./e2e/cmd/runtests
