@@ -111,6 +111,9 @@ func prepare() error {
 			return fmt.Errorf("mount a copy of %s: %w", dir, err)
 		}
 	}
+	if err := forget(); err != nil {
+		return fmt.Errorf("forget what setup made on this machine: %w", err)
+	}
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return err
 	}
@@ -143,6 +146,43 @@ func copyEtc(to string) error {
 	}
 	if err := unix.Mount(to, "/etc", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount the copy of /etc: %w", err)
+	}
+	return nil
+}
+
+// forget removes from the copies what setup has made on the real machine, where the developer uses the program.
+func forget() error {
+	made := []string{"/var/lib/sandbox-audio", "/usr/local/lib/sandbox-audio"}
+	for _, pattern := range []string{"/etc/sudoers.d/sandbox-audio-*", "/etc/tmpfiles.d/sandbox-audio-*"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		made = append(made, files...)
+	}
+	for _, path := range made {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(passwd)) {
+		fields := strings.Split(line, ":")
+		if len(fields) < 7 || !strings.HasPrefix(fields[4], "sandbox-audio ") {
+			continue
+		}
+		// The account's processes are outside and do not count.
+		if out, err := exec.Command("userdel", "--force", fields[0]).CombinedOutput(); err != nil {
+			return fmt.Errorf("userdel %s: %w: %s", fields[0], err, out)
+		}
+		if strings.HasPrefix(fields[5], "/home/") {
+			if err := os.RemoveAll(fields[5]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
