@@ -23,7 +23,7 @@ import (
 )
 
 // packages are all that tests ask for one by one, or are skipped without; here they come in one go.
-var packages = []string{"debootstrap", "ffmpeg", "gcc", "libc6-dev", "mpv", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sudo"}
+var packages = []string{"debootstrap", "ffmpeg", "gcc", "libc6-dev", "mpv", "procps", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sudo"}
 
 func main() {
 	if len(os.Args) == 2 { // this program as root
@@ -82,7 +82,8 @@ func main() {
 	tally.close(time.Since(began))
 }
 
-// through is how to run a program as root with what the go command and the tests must know; nil when sudo does not work.
+// through is how to run a program as plain root, not as somebody behind sudo, with what the go command and the tests must
+// know; nil when sudo does not work.
 func through() []string {
 	sudo := exec.Command("sudo", "-v")
 	if in, err := os.Stdin.Stat(); err != nil || in.Mode()&os.ModeCharDevice == 0 || os.Getenv("CI") != "" {
@@ -94,7 +95,7 @@ func through() []string {
 		return nil
 	}
 	modules, _ := exec.Command("go", "env", "GOMODCACHE").Output()
-	return []string{"sudo", "-H", "env", "PATH=" + os.Getenv("PATH"), "GOMODCACHE=" + strings.TrimSpace(string(modules)),
+	return []string{"sudo", "-H", "env", "-u", "SUDO_USER", "-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_COMMAND", "PATH=" + os.Getenv("PATH"), "GOMODCACHE=" + strings.TrimSpace(string(modules)),
 		"SANDBOX_AUDIO_TEST_CACHE=" + os.Getenv("SANDBOX_AUDIO_TEST_CACHE")}
 }
 
