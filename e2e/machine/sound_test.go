@@ -154,8 +154,9 @@ func (m *machine) idle(t *testing.T) {
 		t.Fatal(err, out)
 	}
 	t.Logf("the card was closed %.1f s and the daemon left %.1f s after the last program", closed-last, left-last)
-	if closed-last < 4 || closed-last > 10 || left-last < 59 || left-last > 70 {
-		t.Error("that is not after five seconds and a minute")
+	// Not sooner than promised. How much later cannot be told here: while the guest waits for a file of the host's, its time leaps.
+	if closed-last < 4 || left-last < 59 {
+		t.Error("that is before five seconds and a minute are over")
 	}
 	m.hear(t)
 }
