@@ -96,6 +96,7 @@ func through() []string {
 	}
 	modules, _ := exec.Command("go", "env", "GOMODCACHE").Output()
 	return []string{"sudo", "-H", "env", "-u", "SUDO_USER", "-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_COMMAND", "PATH=" + os.Getenv("PATH"), "GOMODCACHE=" + strings.TrimSpace(string(modules)),
+		"GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -buildvcs=false"), // git tells root nothing of another's checkout
 		"SANDBOX_AUDIO_TEST_CACHE=" + os.Getenv("SANDBOX_AUDIO_TEST_CACHE")}
 }
 
