@@ -27,7 +27,7 @@ func (m *machine) minute(t *testing.T) {
 		wait $other
 		while playing 1; do
 			cp /tmp/status /job/last.json
-			sleep 4
+			sleep 1
 		done
 		wait $long
 		status >/job/end.json
@@ -139,14 +139,14 @@ func (m *machine) busy(t *testing.T) {
 
 // idle waits for the card to be closed after the last program, and for the daemon to leave after a minute.
 func (m *machine) idle(t *testing.T) {
-	out := m.script(t, `
-		$ann sandbox-audio run paplay /srv/short.wav || exit
+	out := m.script(t, `set -e
+		$ann sandbox-audio run paplay /srv/short.wav
 		last=$(uptime)
 		eventually card_closed
 		closed=$(uptime)
-		tail --pid=$(pgrep -o -u ann sandbox-audio) -f /dev/null
+		pgrep -u ann sandbox-audio >/dev/null
+		while pgrep -u ann sandbox-audio >/dev/null; do sleep 1; done
 		echo $last $closed $(uptime)
-		pgrep -l -u ann sandbox-audio
 		ss -Hlx src unix:/run/sandbox-audio/ann/native
 		ss -Hlt 'sport = 4713'`)
 	var last, closed, left float64

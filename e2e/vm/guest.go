@@ -8,9 +8,9 @@
 //
 // Hardware virtualisation is not used, since many machines that run tests have none: a boot takes about fifteen seconds of
 // a core, so let one guest serve many checks. The guest's time is its own (QEMU's -icount, which serves a single processor):
-// an instruction takes 2 ns of it, however long it takes the host, and when all sleep it goes on to the next timer at once,
-// at most a millisecond away. So a busy host makes a test slower and does not make a card stutter, and a minute of sound takes
-// less than a minute. What comes from the host, such as a file read for the first time, takes some ten times as long as it should.
+// an instruction takes 2 ns of it, however long it takes the host, and when all sleep it goes on to the next timer at once.
+// So a busy host makes a test slower and does not make a card stutter, and a minute of sound takes less than a minute. What
+// comes from the host, such as a file read for the first time, takes any length of the guest's time.
 package vm
 
 import (
