@@ -91,11 +91,12 @@ func boot(t *testing.T) *machine {
 	}
 	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Files: files, Timeout: 8 * time.Minute}), heard: wavHead}
 	m.script(t, `set -e
+		tick
 		useradd --create-home --groups audio ann
 		useradd --create-home --groups audio bob
 		echo 'ann ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/ann
 		chmod 440 /etc/sudoers.d/ann
-		# What is read for the first time comes from the host and takes any length of the guest's time, in which something could time out.
+		# What is read for the first time comes from the host: not while something is timed.
 		cat $(modprobe --show-depends tcp_diag | cut -d' ' -f2) >/dev/null
 		for program in paplay aplay sudo; do $program --version >/dev/null; done
 		$ann sudo true
