@@ -95,7 +95,8 @@ func through() []string {
 		return nil
 	}
 	modules, _ := exec.Command("go", "env", "GOMODCACHE").Output()
-	return []string{"sudo", "-H", "env", "-u", "SUDO_USER", "-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_COMMAND", "PATH=" + os.Getenv("PATH"), "GOMODCACHE=" + strings.TrimSpace(string(modules)),
+	path := os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin" // where root has its tools, and others on Debian do not look
+	return []string{"sudo", "-H", "env", "-u", "SUDO_USER", "-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_COMMAND", "PATH=" + path, "GOMODCACHE=" + strings.TrimSpace(string(modules)),
 		"GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -buildvcs=false"), // git tells root nothing of another's checkout
 		"SANDBOX_AUDIO_TEST_CACHE=" + os.Getenv("SANDBOX_AUDIO_TEST_CACHE")}
 }
