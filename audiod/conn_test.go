@@ -54,7 +54,8 @@ func serveUsers(t *testing.T, uid uint32) (addr string, ask func(f func(cs *clie
 	refusals := policy.NewRefusals(quiet)
 	sink := mixer.NewSink(l, dev, quiet)
 	cs := &clients{loop: l, rules: rules, refusals: refusals, log: quiet, held: map[uint32]int{}, idle: func(bool) {},
-		server: session.NewServer(l, sink, refusals, quiet)}
+		server: session.NewServer(l, refusals, quiet)}
+	cs.server.AddSink(sink)
 	if err := cs.listen(listeners[0].FD); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ type Options struct {
 	Listen   []string      // addresses, for ParseAddress; not used when a service manager hands sockets over
 	Allow    []string      // users and @groups who may play, for policy.NewRules
 	Owners   []uint32      // users with the owner's grant; Keep adds who started it and who it runs as
-	Device   string        // for the worker
+	Devices  []string      // for device.NewSinks in the worker; none is "auto"
 	User     string        // whom root becomes; "" is "sandbox-audio"
 	IdleExit time.Duration // without clients for so long, the worker ends; 0 is never
 }

@@ -41,7 +41,7 @@ func fakeWorker([]string) {
 		logf("%v", err)
 		os.Exit(3)
 	}
-	if opts.Device == "none" {
+	if slices.Equal(opts.Devices, []string{"none"}) {
 		logf("no such device")
 		os.Exit(1)
 	}
@@ -69,7 +69,7 @@ func fakeWorker([]string) {
 			}
 		}()
 	}
-	ready(opts.Device + "\x1b[2J")
+	ready(strings.Join(opts.Devices, " ") + "\x1b[2J")
 	<-term
 }
 
@@ -176,7 +176,7 @@ func TestKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stray.Close()
-	c, path, port := keep(t, ownerUID, Options{Device: "fake", Allow: []string{"4242"}, IdleExit: time.Minute}, stray)
+	c, path, port := keep(t, ownerUID, Options{Devices: []string{"fake"}, Allow: []string{"4242"}, IdleExit: time.Minute}, stray)
 	c.waitReady()
 	if want := fmt.Sprintf("sandbox-audio: ready on unix:%s and tcp:%s (device fake?[2J)\n", path, port); c.stderr() != want {
 		t.Errorf("said %q, want %q", c.stderr(), want)
@@ -204,10 +204,10 @@ func TestKeeper(t *testing.T) {
 		}
 	}
 
-	second, _, _ := keep(t, ownerUID, Options{Device: "fake", Listen: []string{"unix:" + path, "tcp:" + port}})
+	second, _, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}, Listen: []string{"unix:" + path, "tcp:" + port}})
 	second.Wait()
 	wantError(t, fmt.Errorf("%s", second.stderr()), "in use by", fmt.Sprintf("(pid %d)", c.Process.Pid), "kill")
-	third, _, _ := keep(t, ownerUID, Options{Device: "fake", Listen: []string{"tcp:" + port}})
+	third, _, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}, Listen: []string{"tcp:" + port}})
 	third.Wait()
 	wantError(t, fmt.Errorf("%s", third.stderr()), "in use by", fmt.Sprintf("(pid %d)", c.Process.Pid), "kill")
 
@@ -232,7 +232,7 @@ func TestKeeper(t *testing.T) {
 
 // The addresses are never free while workers die, and the next worker serves who waits.
 func TestKeeperWorkerKilled(t *testing.T) {
-	c, path, port := keep(t, ownerUID, Options{Device: "fake"})
+	c, path, port := keep(t, ownerUID, Options{Devices: []string{"fake"}})
 	c.waitReady()
 	wanted := []string{"role:squatter", "tcp4:" + port}
 	if os.Getuid() == 0 { // or the stranger is ourselves, whom the folder is open to
@@ -274,7 +274,7 @@ func TestKeeperWorkerKilled(t *testing.T) {
 }
 
 func TestKeeperKilled(t *testing.T) {
-	c, path, port := keep(t, ownerUID, Options{Device: "fake"})
+	c, path, port := keep(t, ownerUID, Options{Devices: []string{"fake"}})
 	c.waitReady()
 	pid, _, _, err := ask("unix", path)
 	if err != nil {
@@ -283,7 +283,7 @@ func TestKeeperKilled(t *testing.T) {
 	c.Process.Kill()
 	until(t, "the worker's end", func() bool { return gone(pid) })
 	c.Wait()
-	next, _, _ := keep(t, ownerUID, Options{Device: "fake", Listen: []string{"unix:" + path, "tcp:" + port}}) // over the dead socket
+	next, _, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}, Listen: []string{"unix:" + path, "tcp:" + port}}) // over the dead socket
 	next.waitReady()
 	if _, _, _, err := ask("unix", path); err != nil {
 		t.Error(err)
@@ -292,7 +292,7 @@ func TestKeeperKilled(t *testing.T) {
 
 func TestKeeperEnds(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
-		c, path, _ := keep(t, ownerUID, Options{Device: "fake"})
+		c, path, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}})
 		c.waitReady()
 		sayStatus(t, path, "0")
 		if err := c.Wait(); err != nil {
@@ -303,7 +303,7 @@ func TestKeeperEnds(t *testing.T) {
 		}
 	})
 	t.Run("failed start", func(t *testing.T) {
-		c, path, _ := keep(t, ownerUID, Options{Device: "none"})
+		c, path, _ := keep(t, ownerUID, Options{Devices: []string{"none"}})
 		c.Wait()
 		wantError(t, fmt.Errorf("%s", c.stderr()), "no such device\n", "the daemon could not start: the worker ended: exit status 1\n")
 		if _, err := os.Lstat(path); !os.IsNotExist(err) {
@@ -311,7 +311,7 @@ func TestKeeperEnds(t *testing.T) {
 		}
 	})
 	t.Run("unknown user", func(t *testing.T) {
-		c, _, _ := keep(t, ownerUID, Options{Device: "fake", Allow: []string{"no-such-user"}})
+		c, _, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}, Allow: []string{"no-such-user"}})
 		c.Wait()
 		wantError(t, fmt.Errorf("%s", c.stderr()), `there is no user "no-such-user" to allow`)
 	})
@@ -321,7 +321,7 @@ func TestKeeperEnds(t *testing.T) {
 		wantError(t, fmt.Errorf("%s", c.stderr()), "no address to listen on", "--listen")
 	})
 	t.Run("failed later", func(t *testing.T) {
-		c, path, _ := keep(t, ownerUID, Options{Device: "fake"})
+		c, path, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}})
 		c.waitReady()
 		sayStatus(t, path, "7")
 		until(t, "the next worker", func() bool { return strings.Contains(c.stderr(), "serves again (device fake?[2J)") })

@@ -157,7 +157,7 @@ func TestKeeperAsRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, port := openFolder(t, id.uid)+"/native", freePort(t)
-	opts, _ := json.Marshal(Options{Listen: []string{"unix:" + path, fmt.Sprintf("tcp:127.0.0.1:%d", port)}, Device: "fake", User: nobody})
+	opts, _ := json.Marshal(Options{Listen: []string{"unix:" + path, fmt.Sprintf("tcp:127.0.0.1:%d", port)}, Devices: []string{"fake"}, User: nobody})
 	c := spawnBinary(t, binary.Name(), 0, nil, "role:keeper", string(opts))
 	c.waitReady()
 	pid, uid, got, err := ask("unix", path)

@@ -30,7 +30,7 @@ func Work() error {
 	if err != nil {
 		return err
 	}
-	dev, err := device.New(opts.Device, l)
+	devices, err := device.NewSinks(opts.Devices, l)
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,19 @@ func Work() error {
 	if err != nil {
 		return err
 	}
-	sink := mixer.NewSink(l, dev, log)
-	defer sink.Close()
 	refusals := policy.NewRefusals(log)
-	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{},
-		server: session.NewServer(l, sink, refusals, log)}
+	server := session.NewServer(l, refusals, log)
+	var names, written []string
+	for _, dev := range devices {
+		sink := mixer.NewSink(l, dev, log)
+		defer sink.Close()
+		server.AddSink(sink)
+		names = append(names, sink.State().Device+", "+sink.State().Description)
+		if file, ok := strings.CutPrefix(dev.Name(), "wav:"); ok {
+			written = append(written, file)
+		}
+	}
+	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{}, server: server}
 
 	leave := l.NewTimer(func() { l.Stop() })
 	cs.idle = func(idle bool) {
@@ -63,11 +71,7 @@ func Work() error {
 	}
 	l.AtTurnEnd(cs.turnEnd)
 
-	var writes ConfineOptions
-	if file, ok := strings.CutPrefix(dev.Name(), "wav:"); ok {
-		writes.Write = []string{file}
-	}
-	if err := Confine(writes); err != nil {
+	if err := Confine(ConfineOptions{Write: written}); err != nil {
 		return err
 	}
 	stop := make(chan os.Signal, 1)
@@ -76,8 +80,7 @@ func Work() error {
 		<-stop
 		l.Stop()
 	}()
-	st := sink.State()
-	ready(st.Device + ", " + st.Description)
+	ready(strings.Join(names, "; "))
 	return l.Run()
 }
 

@@ -82,6 +82,26 @@ func findCard(want address) (playback, error) {
 	return choose(cards, want)
 }
 
+// realCards is the best playback device of each real card that is there, as --device forms, the best first.
+func realCards() (forms []string) {
+	cards, _ := alsa.EnumerateCards() // who has none is told by findCard
+	return bestOf(cards)
+}
+
+func bestOf(cards []alsa.SoundCard) (forms []string) {
+	var best []playback
+	for i, c := range cards {
+		if p, err := choose(cards[i:i+1], address{card: c.Name, device: anyDevice}); err == nil && p.real() {
+			best = append(best, p)
+		}
+	}
+	slices.SortStableFunc(best, func(a, b playback) int { return cmp.Compare(a.rank(), b.rank()) })
+	for _, p := range best {
+		forms = append(forms, p.address().String())
+	}
+	return forms
+}
+
 func choose(cards []alsa.SoundCard, want address) (playback, error) {
 	var there, fit []playback
 	for _, c := range cards {

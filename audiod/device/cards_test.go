@@ -133,3 +133,12 @@ func TestKernelStructSizes(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryRealCard(t *testing.T) {
+	if got := strings.Join(bestOf(laptop), " "); got != "alsa:PCH,0 alsa:HDMI,3" {
+		t.Errorf("auto stands for %q", got)
+	}
+	if got := bestOf(laptop[2:]); got != nil {
+		t.Errorf("without a real card auto stands for %q", got)
+	}
+}

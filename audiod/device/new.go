@@ -9,7 +9,29 @@ import (
 )
 
 // Forms is how a device is named, for help and errors.
-const Forms = "auto, alsa[:CARD[,DEV]] (CARD by id or number, as in /proc/asound/cards), wav:FILE or null"
+const Forms = "auto (every real card, or silence), alsa[:CARD[,DEV]] (CARD by id or number, as in /proc/asound/cards), wav:FILE or null"
+
+// NewSinks makes the sinks that specs name, in their order, closed. Among them "auto", which is also what no specs at all mean, stands for the
+// best playback device of every real card, the best card first.
+func NewSinks(specs []string, clock loop.Clock) (sinks []Sink, err error) {
+	if len(specs) == 0 {
+		specs = []string{"auto"}
+	}
+	for _, spec := range specs {
+		all := []string{spec}
+		if cards := realCards(); spec == "auto" && len(cards) > 0 {
+			all = cards
+		}
+		for _, one := range all {
+			s, err := New(one, clock)
+			if err != nil {
+				return nil, err
+			}
+			sinks = append(sinks, s)
+		}
+	}
+	return sinks, nil
+}
 
 // New makes the sink that spec names, closed:
 //

@@ -63,6 +63,9 @@ func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...
 	return s
 }
 
+// Name is the --device form of the device that was asked for.
+func (s *Sink) Name() string { return s.wanted.Name() }
+
 // Spec is the format and channel map of the mix, as long as the device stays the same.
 func (s *Sink) Spec() (pcm.Spec, pcm.ChannelMap) {
 	return pcm.Spec{Format: pcm.Float32LE, Channels: uint8(len(s.conf.Channels)), Rate: uint32(s.conf.Rate)}, s.conf.Channels

@@ -1,22 +1,21 @@
 package session
 
 import (
-	"strconv"
-
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
 
-// Everybody sees the same server and one sink. To a helper they say nothing of the owner, the machine, or what others do.
+// What objects are like, as each client may know them: to a helper they say nothing of the owner, the machine, or what others do.
 
 func (c *Session) serverInfo(r *request) error {
 	if err := c.decode(r, nil); err != nil {
 		return err
 	}
-	spec, cmap := c.server.sink.Spec()
+	_, usual := c.sinks()
+	spec, cmap := c.server.real(usual).mixer.Spec()
 	return c.reply(r.tag, &native.ServerInfo{Name: "sandbox-audio", Version: "16.0", User: "sandbox", Host: "localhost", Spec: spec, Map: cmap,
-		DefaultSink: sinkName, Cookie: 0x5a0d10})
+		DefaultSink: usual.name, Cookie: 0x5a0d10})
 }
 
 func (c *Session) stat(r *request) error {
@@ -26,28 +25,16 @@ func (c *Session) stat(r *request) error {
 	return c.reply(r.tag, &native.StatReply{})
 }
 
-// meansSink reports, by nil, that index and name mean the sink: both are empty where the client leaves the choice.
-func (c *Session) meansSink(index uint32, name string) error {
-	switch {
-	case index != native.Invalid && name != "":
-		return native.ErrInvalid
-	case index != native.Invalid && index != sinkIndex:
-		return native.ErrNoEntity
-	case name == "" || name == sinkName || name == "@DEFAULT_SINK@" || name == strconv.Itoa(sinkIndex):
-		return nil
-	}
-	return native.ErrNoEntity
-}
-
 func (c *Session) lookupSink(r *request) error {
 	var m native.ByName
 	if err := c.decode(r, &m); err != nil {
 		return err
 	}
-	if err := c.meansSink(native.Invalid, m.Name); err != nil {
+	k, err := c.findSink(native.Invalid, m.Name)
+	if err != nil {
 		return err
 	}
-	return c.reply(r.tag, &native.IndexReply{Index: sinkIndex})
+	return c.reply(r.tag, &native.IndexReply{Index: k.index})
 }
 
 func (c *Session) sinkInfo(r *request) error {
@@ -55,10 +42,11 @@ func (c *Session) sinkInfo(r *request) error {
 	if err := c.decode(r, &m); err != nil {
 		return err
 	}
-	if err := c.meansSink(m.Index, m.Name); err != nil {
+	k, err := c.findSink(m.Index, m.Name)
+	if err != nil {
 		return err
 	}
-	info := c.sink()
+	info := c.describeSink(k)
 	return c.reply(r.tag, &info)
 }
 
@@ -66,24 +54,32 @@ func (c *Session) sinkInfoList(r *request) error {
 	if err := c.decode(r, nil); err != nil {
 		return err
 	}
-	return c.reply(r.tag, &native.SinkInfoList{c.sink()})
+	var list native.SinkInfoList
+	shown, _ := c.sinks()
+	for _, k := range shown {
+		list = append(list, c.describeSink(k))
+	}
+	return c.reply(r.tag, &list)
 }
 
-// sink is the sink as this client may know it: whether it runs depends, to a helper, on the helper's own streams.
-func (c *Session) sink() native.SinkInfo {
-	spec, cmap := c.server.sink.Spec()
-	state := c.server.sink.State()
-	info := native.SinkInfo{Index: sinkIndex, Name: sinkName, Description: "Sandbox audio", Spec: spec, Map: cmap, Module: native.Invalid,
-		Volume: native.NormVolume(int(spec.Channels)), Monitor: native.Invalid, Driver: "sandbox-audio", Flags: native.HasLatency | native.DecibelVolume | native.SinkDynamicLatency,
+// describeSink is k as this client may know it: whether it runs depends, to a helper, on the helper's own streams.
+func (c *Session) describeSink(k *sink) native.SinkInfo {
+	m := c.server.real(k).mixer
+	spec, cmap := m.Spec()
+	state := m.State()
+	info := native.SinkInfo{Index: k.index, Name: k.name, Description: virtualDescription, Spec: spec, Map: cmap, Module: native.Invalid,
+		Monitor: native.Invalid, Driver: "sandbox-audio", Flags: native.HasLatency | native.DecibelVolume | native.SinkDynamicLatency,
 		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10001, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	if c.grant == policy.Owner {
-		info.Description = "Sandbox audio on " + native.Clean(state.Description)
+		info.Description = native.Clean(state.Description)
+		info.Volume = native.NormVolume(len(cmap))
 		info.Props = native.Text("device.description", info.Description, "device.string", state.Device)
 	} else {
+		info.Volume, info.Muted = c.user.channels(len(cmap)), c.user.muted
 		info.Props = native.Text("device.description", info.Description)
 	}
 	for _, p := range c.server.streams {
-		if t := p.input.Timing(); c.sees(p.session) && t.Playing {
+		if c.sees(p.session) && c.shown(p.sink) == k && p.input.Timing().Playing {
 			info.State, info.Latency = native.Running, usec(state.Latency)
 		}
 	}
@@ -130,7 +126,7 @@ func (c *Session) sinkInputInfo(r *request) error {
 	if p == nil {
 		return native.ErrNoEntity
 	}
-	info := p.info()
+	info := c.describeInput(p)
 	return c.reply(r.tag, &info)
 }
 
@@ -141,20 +137,21 @@ func (c *Session) sinkInputInfoList(r *request) error {
 	var list native.SinkInputInfoList
 	for _, p := range c.server.streams {
 		if c.sees(p.session) {
-			list = append(list, p.info())
+			list = append(list, c.describeInput(p))
 		}
 	}
 	return c.reply(r.tag, &list)
 }
 
-func (p *playback) info() native.SinkInputInfo {
+// describeInput is p as this client may know it.
+func (c *Session) describeInput(p *playback) native.SinkInputInfo {
 	state := p.input.State()
 	volume, muted := p.input.Volume()
 	name, _ := p.props.Get("media.name")
-	info := native.SinkInputInfo{Index: p.index, Name: name, Module: native.Invalid, Client: p.session.index, Sink: sinkIndex, Spec: p.input.Spec(), Map: p.input.Map(),
+	info := native.SinkInputInfo{Index: p.index, Name: name, Module: native.Invalid, Client: p.session.index, Sink: c.shown(p.sink).index, Spec: p.input.Spec(), Map: p.input.Map(),
 		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: usec(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
 		Corked: p.input.Corked(), HasVolume: true, VolumeWritable: true, Format: p.format}
-	if spec, _ := p.session.server.sink.Spec(); spec.Rate != info.Spec.Rate {
+	if spec, _ := p.sink.mixer.Spec(); spec.Rate != info.Spec.Rate {
 		info.ResampleMethod = "windowed-sinc"
 	}
 	return info

@@ -21,14 +21,27 @@ const (
 type Status struct {
 	PID         int          `json:"pid"`
 	Uptime      float64      `json:"uptime_seconds"`
-	Device      Device       `json:"device"`
+	Devices     []Device     `json:"devices"`
 	Connections []Connection `json:"connections"`
 	Streams     []Stream     `json:"streams"`
 	Refused     Refused      `json:"refused"`
 }
 
-// Device is what the sound goes to.
+// Default is the device that streams play on unless somebody says otherwise.
+func (s Status) Default() (d Device) {
+	for _, d = range s.Devices {
+		if d.Default {
+			break
+		}
+	}
+	return d
+}
+
+// Device is a place that sound goes to.
 type Device struct {
+	Index       uint32  `json:"index"` // as a sink
+	Sink        string  `json:"sink"`  // name as a sink
+	Default     bool    `json:"default"`
 	Name        string  `json:"name"` // as --device takes it
 	Description string  `json:"description"`
 	Hardware    string  `json:"hardware"`
@@ -59,6 +72,7 @@ type Stream struct {
 	Index      uint32  `json:"index"`
 	Connection uint32  `json:"connection"`
 	UID        uint32  `json:"uid"`
+	Sink       string  `json:"sink"`
 	Name       string  `json:"name,omitempty"` // as the client says
 	Format     string  `json:"format"`
 	Channels   string  `json:"channels"`
@@ -103,11 +117,12 @@ func (c *Session) objectMessage(r *request) error {
 }
 
 func (s *Server) status() Status {
-	spec, cmap := s.sink.Spec()
-	state := s.sink.State()
-	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Connections: []Connection{}, Streams: []Stream{},
-		Device: Device{Name: state.Device, Description: state.Description, Hardware: state.Hardware, Trouble: state.Trouble, Open: state.Open,
-			Rate: int(spec.Rate), Channels: cmap.String(), Latency: ms(state.Latency), Xruns: state.Xruns, Peak: float64(state.Peak)}}
+	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Connections: []Connection{}, Streams: []Stream{}}
+	for _, k := range s.sinks {
+		d := k.status()
+		d.Default = k == s.defaultSink
+		st.Devices = append(st.Devices, d)
+	}
 	for _, c := range s.sessions {
 		st.Connections = append(st.Connections, c.connection())
 	}
@@ -123,6 +138,13 @@ func (s *Server) status() Status {
 		st.Refused.Newest = append(st.Refused.Newest, refusal)
 	}
 	return st
+}
+
+func (k *sink) status() Device {
+	spec, cmap := k.mixer.Spec()
+	st := k.mixer.State()
+	return Device{Index: k.index, Sink: k.name, Name: st.Device, Description: st.Description, Hardware: st.Hardware, Trouble: st.Trouble, Open: st.Open,
+		Rate: int(spec.Rate), Channels: cmap.String(), Latency: ms(st.Latency), Xruns: st.Xruns, Peak: float64(st.Peak)}
 }
 
 func (c *Session) connection() Connection {
@@ -147,7 +169,7 @@ func (p *playback) status() Stream {
 	for _, v := range volume {
 		loudest = max(loudest, v)
 	}
-	return Stream{Index: p.index, Connection: c.index, UID: c.peer.UID, Name: native.Clean(name), Format: spec.String(), Channels: p.input.Map().String(), State: state,
+	return Stream{Index: p.index, Connection: c.index, UID: c.peer.UID, Sink: p.sink.name, Name: native.Clean(name), Format: spec.String(), Channels: p.input.Map().String(), State: state,
 		Latency: ms(st.Timing.Latency + st.Queued), Underruns: st.Underruns, Volume: float64(loudest) * 100 / 0x10000, Muted: muted, Peak: float64(st.Peak)}
 }
 

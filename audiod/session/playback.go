@@ -9,13 +9,12 @@ import (
 	"sandbox-audio/audiod/policy"
 )
 
-const maxStreams = 64 // of one user
-
 // playback is a playback stream: a client's end of a sink input.
 type playback struct {
 	session *Session
 	channel uint32 // number in the session
 	index   uint32 // of the sink input
+	sink    *sink  // it plays on
 	syncID  uint32
 	input   *mixer.Input
 	format  native.FormatInfo
@@ -41,24 +40,25 @@ func (c *Session) createPlayback(r *request) error {
 	if err := c.decode(r, &m); err != nil {
 		return err
 	}
-	if err := c.meansSink(m.SinkIndex, m.SinkName); err != nil {
-		return err
-	}
-	if c.server.streamsOf(c) >= maxStreams {
-		return native.ErrTooLarge
-	}
-	opts, err := c.inputOptions(&m)
+	shown, err := c.findSink(m.SinkIndex, m.SinkName)
 	if err != nil {
 		return err
 	}
-	p := &playback{session: c, syncID: m.SyncID, props: slices.Clone(c.props)}
+	if c.user.streams >= maxStreams {
+		return native.ErrTooLarge
+	}
+	p := &playback{session: c, sink: c.server.real(shown), syncID: m.SyncID, props: slices.Clone(c.props)}
+	opts, err := p.sink.inputOptions(&m)
+	if err != nil {
+		return err
+	}
 	if err := p.props.Update(native.UpdateReplace, m.Props); err != nil {
 		return err
 	}
 	if peer := c.synced(m.SyncID); peer != nil {
 		opts.Sync = peer.input
 	}
-	if p.input, err = c.server.sink.NewInput(opts, p); err != nil {
+	if p.input, err = p.sink.mixer.NewInput(opts, p); err != nil {
 		return native.ErrInvalid
 	}
 	p.format = native.PCM(opts.Spec, opts.Map)
@@ -66,16 +66,16 @@ func (c *Session) createPlayback(r *request) error {
 
 	attr, latency := p.input.Attr()
 	c.reply(r.tag, &native.CreatePlaybackStreamReply{Channel: p.channel, Index: p.index, Missing: uint32(p.input.Missing()), Attr: native.BufferAttr(attr),
-		Spec: opts.Spec, Map: opts.Map, SinkIndex: sinkIndex, SinkName: sinkName, Latency: usec(latency), Format: p.format})
+		Spec: opts.Spec, Map: opts.Map, SinkIndex: shown.index, SinkName: shown.name, Latency: usec(latency), Format: p.format})
 	c.server.announce(native.EventSinkInput|native.EventNew, p.index, c)
 	p.input.Start()
 	return nil
 }
 
 // inputOptions turns the request into what the mixer understands: the format it means, its attributes and volume.
-func (c *Session) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptions, error) {
+func (k *sink) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptions, error) {
 	spec, cmap := m.Spec, m.Map
-	own, ownMap := c.server.sink.Spec()
+	own, ownMap := k.mixer.Spec()
 	if m.Passthrough {
 		return mixer.InputOptions{}, native.ErrNotSupported
 	}
@@ -141,19 +141,10 @@ func (c *Session) adopt(p *playback) {
 		c.streams = append(c.streams, nil)
 	}
 	c.streams[slot] = p
-	p.channel, p.index = uint32(slot), c.server.number(c.peer.UID)
+	p.channel, p.index = uint32(slot), c.server.number(c.user)
 	p.request.Channel, p.under.Channel, p.event.Channel = p.channel, p.channel, p.channel
 	c.server.streams = append(c.server.streams, p)
-}
-
-// streamsOf counts the streams of c's user.
-func (s *Server) streamsOf(c *Session) (n int) {
-	for _, p := range s.streams {
-		if p.session.peer.UID == c.peer.UID {
-			n++
-		}
-	}
-	return n
+	c.user.streams++
 }
 
 // close takes the stream out of the mixer and the lists. Drains that wait learn that it is gone.
@@ -164,6 +155,7 @@ func (p *playback) close() {
 		c.refuse(tag, native.ErrNoEntity)
 	}
 	c.streams[p.channel] = nil
+	c.user.streams--
 	if c.sound == p {
 		c.sound = nil
 	}

@@ -88,7 +88,7 @@ func TestRecordedClients(t *testing.T) {
 						t.Fatal(err)
 					}
 					if m.SinkName == "out" {
-						m.SinkName = sinkName
+						m.SinkName = r.server.defaultSink.name
 						packet = native.AppendPacket(nil, c.version, op, tag, &m)
 					}
 				}
@@ -158,7 +158,7 @@ func FuzzFeed(f *testing.F) {
 		r.clock.Advance(20 * time.Millisecond)
 		c.s.Close()
 		r.clock.Advance(time.Second)
-		if n := len(r.server.sessions) + len(r.server.streams) + len(r.server.sink.Inputs()) + r.clock.Timers(); n != 0 {
+		if n := len(r.server.sessions) + len(r.server.streams) + len(r.sink.Inputs()) + r.clock.Timers(); n != 0 {
 			t.Errorf("%d things are left", n)
 		}
 	})

@@ -12,58 +12,33 @@ import (
 	"time"
 
 	"sandbox-audio/audiod/loop"
-	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/policy"
-)
-
-// What there is exactly one of, and what everybody may know of it.
-const (
-	sinkIndex = 0
-	sinkName  = "sandbox-audio"
 )
 
 // Server is what the sessions share.
 type Server struct {
 	clock    loop.Clock
-	sink     *mixer.Sink
 	refusals *policy.Refusals
 	log      func(format string, args ...any)
 	started  time.Time
 
+	sinks       []*sink
+	defaultSink *sink
+	nextSink    uint32
+
+	users    map[uint32]*user
 	sessions []*Session
 	streams  []*playback // of all sessions, in the order they came
-	spaces   map[uint32]*space
 }
 
-// NewServer makes a server that plays on sink. refusals is shown to the owner.
-func NewServer(clock loop.Clock, sink *mixer.Sink, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
-	return &Server{clock: clock, sink: sink, refusals: refusals, log: log, started: time.Now(), spaces: map[uint32]*space{}}
+// NewServer makes a server without devices: give it a sink before the first session. refusals is shown to the owner.
+func NewServer(clock loop.Clock, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
+	return &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), users: map[uint32]*user{}}
 }
 
 // Sessions is the number of connections that are open.
 func (s *Server) Sessions() int { return len(s.sessions) }
-
-// space is the numbers that objects of one user get. They are his own, so that gaps in them tell nobody what others do.
-type space struct{ base, next uint32 }
-
-const spaceSize = 1 << 20
-
-// number is a new object's index, which no living object has.
-func (s *Server) number(uid uint32) uint32 {
-	sp := s.spaces[uid]
-	if sp == nil {
-		sp = &space{base: uint32(len(s.spaces)) % (1 << 11) * spaceSize}
-		s.spaces[uid] = sp
-	}
-	for {
-		n := sp.base + sp.next%spaceSize
-		sp.next++
-		if s.client(n) == nil && s.stream(n) == nil {
-			return n
-		}
-	}
-}
 
 func (s *Server) client(index uint32) *Session {
 	for _, c := range s.sessions {
@@ -87,6 +62,15 @@ func (s *Server) stream(index uint32) *playback {
 func (s *Server) announce(event native.Event, index uint32, owner *Session) {
 	for _, c := range s.sessions {
 		if c.subscribed&event.Mask() != 0 && (owner == nil || c.sees(owner)) {
+			c.send(native.OpSubscribeEvent, &native.SubscribeEvent{Event: event, Index: index})
+		}
+	}
+}
+
+// announceToOwner tells the owner's sessions of what helpers do not know to exist.
+func (s *Server) announceToOwner(event native.Event, index uint32) {
+	for _, c := range s.sessions {
+		if c.grant == policy.Owner && c.subscribed&event.Mask() != 0 {
 			c.send(native.OpSubscribeEvent, &native.SubscribeEvent{Event: event, Index: index})
 		}
 	}

@@ -19,6 +19,7 @@ const (
 // Session is one connection's state. Make it with Server.Open.
 type Session struct {
 	server  *Server
+	user    *user
 	peer    policy.Peer
 	grant   policy.Grant
 	recheck func() error
@@ -48,7 +49,8 @@ type Session struct {
 // Open begins the session of an admitted peer. recheck is asked once more, after the handshake, whether the peer is still who it was.
 // wake is called whenever the outbox is no longer empty or Fault no longer nil, perhaps several times a turn.
 func (s *Server) Open(peer policy.Peer, grant policy.Grant, recheck func() error, wake func()) *Session {
-	c := &Session{server: s, peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now(), index: s.number(peer.UID)}
+	c := &Session{server: s, user: s.user(peer.UID), peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now()}
+	c.index = s.number(c.user)
 	c.limit = s.clock.NewTimer(func() { c.fail(errors.New("did not authenticate in time")) })
 	c.limit.Set(s.clock.Now() + authTime)
 	s.sessions = append(s.sessions, c)
@@ -229,5 +231,5 @@ func (c *Session) put(grown []byte) {
 
 // sees reports whether this client may know of another one and what it owns.
 func (c *Session) sees(other *Session) bool {
-	return c.grant == policy.Owner || c.peer.UID == other.peer.UID
+	return c.grant == policy.Owner || c.user == other.user
 }

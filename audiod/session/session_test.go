@@ -30,6 +30,7 @@ type rig struct {
 	t      *testing.T
 	clock  *loop.Hand
 	card   *devicetest.Card
+	sink   *mixer.Sink // on card, the server's default
 	server *Server
 }
 
@@ -38,7 +39,9 @@ func newRig(t *testing.T) *rig {
 	clock.Advance(time.Second)
 	card := devicetest.New(clock, device.Config{})
 	quiet := func(string, ...any) {}
-	return &rig{t: t, clock: clock, card: card, server: NewServer(clock, mixer.NewSink(clock, card, quiet), policy.NewRefusals(quiet), quiet)}
+	r := &rig{t: t, clock: clock, card: card, sink: mixer.NewSink(clock, card, quiet), server: NewServer(clock, policy.NewRefusals(quiet), quiet)}
+	r.server.AddSink(r.sink)
+	return r
 }
 
 // client is the other end of a session.
@@ -268,7 +271,7 @@ func TestFormatNegotiation(t *testing.T) {
 		}
 	}
 	m = creation()
-	m.SinkIndex, m.SinkName = 0, sinkName
+	m.SinkIndex, m.SinkName = 0, virtualName
 	if err := c.call(native.OpCreatePlaybackStream, m, nil); err != native.ErrInvalid {
 		t.Errorf("index and name at once: %v", err)
 	}
@@ -397,7 +400,7 @@ func TestStatusTellsTheOwner(t *testing.T) {
 	if err := json.Unmarshal([]byte(reply.Response), &st); err != nil {
 		t.Fatal(err)
 	}
-	if len(st.Connections) != 2 || len(st.Streams) != 1 || st.Refused.Total != 1 || *st.Refused.Newest[0].UID != 4242 || !st.Device.Open {
+	if len(st.Connections) != 2 || len(st.Streams) != 1 || st.Refused.Total != 1 || *st.Refused.Newest[0].UID != 4242 || !st.Default().Open {
 		t.Errorf("%+v", st)
 	}
 	if p := st.Streams[0].Peak; p < 0.4 || p > 0.51 {
@@ -517,8 +520,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		c.s.Close()
 	}
 	r.clock.Advance(time.Second)
-	if n := len(r.server.sessions) + len(r.server.streams) + len(r.server.sink.Inputs()) + r.clock.Timers(); n != 0 {
-		t.Errorf("%d sessions, %d streams, %d inputs, %d timers are left", len(r.server.sessions), len(r.server.streams), len(r.server.sink.Inputs()), r.clock.Timers())
+	if n := len(r.server.sessions) + len(r.server.streams) + len(r.sink.Inputs()) + r.clock.Timers(); n != 0 {
+		t.Errorf("%d sessions, %d streams, %d inputs, %d timers are left", len(r.server.sessions), len(r.server.streams), len(r.sink.Inputs()), r.clock.Timers())
 	}
 	if r.card.IsOpen() {
 		t.Error("the card is still open")

@@ -33,7 +33,7 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f := cmd.Flags()
 	f.StringArrayVar(&o.Listen, "listen", nil, "address to serve, may be repeated")
 	f.StringArrayVar(&o.Allow, "allow", nil, "`USER or @GROUP` that may play, may be repeated")
-	f.StringVar(&o.Device, "device", "auto", "where the sound goes: "+device.Forms)
+	f.StringArrayVar(&o.Devices, "device", nil, "where the sound goes, may be repeated, the first is the default: "+device.Forms)
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
 	completeFlag(cmd, "device", fixed("auto", "alsa", "null", "wav:"))
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")

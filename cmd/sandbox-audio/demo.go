@@ -191,7 +191,7 @@ func (d *demo) watch(ctx context.Context, addr string, helper uint32, played <-c
 			c = nil
 			continue
 		}
-		d.report.Device, d.report.Xruns = st.Device.Name+" ("+st.Device.Description+")", st.Device.Xruns
+		d.report.Device, d.report.Xruns = st.Default().Name+" ("+st.Default().Description+")", st.Default().Xruns
 		transports := map[uint32]string{}
 		for _, conn := range st.Connections {
 			transports[conn.Index] = conn.Transport

@@ -92,7 +92,7 @@ func statusOf(c *native.Client) (st session.Status, err error) {
 
 // printStatus writes st for people.
 func printStatus(out io.Writer, st session.Status) error {
-	d := st.Device
+	d := st.Default()
 	state := "closed, nothing plays"
 	if d.Open {
 		state = fmt.Sprintf("playing at %s, %.0f ms to the ear, %s", d.Hardware, d.Latency, decibel(d.Peak))

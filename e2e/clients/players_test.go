@@ -41,8 +41,8 @@ func TestPlayers(t *testing.T) {
 			}
 		}
 	}
-	if st := d.Status(t); st.Refused.Total != 0 || st.Device.Xruns != 0 {
-		t.Errorf("%d refused, %d xruns", st.Refused.Total, st.Device.Xruns)
+	if st := d.Status(t); st.Refused.Total != 0 || st.Default().Xruns != 0 {
+		t.Errorf("%d refused, %d xruns", st.Refused.Total, st.Default().Xruns)
 	}
 }
 

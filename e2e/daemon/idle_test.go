@@ -105,7 +105,7 @@ func TestIdleCostsNothing(t *testing.T) {
 		}
 		return ""
 	})
-	if st := d.Status(t); st.Device.Open {
+	if st := d.Status(t); st.Default().Open {
 		t.Error("corked streams hold the device")
 	}
 	quiet("with 32 corked streams")

@@ -92,7 +92,7 @@ func (m *machine) root(t *testing.T, before string) {
 	heard, _ := m.hear(t).Trim(quiet)
 	exactly(t, "root's helper", heard, 2*time.Second, 0)
 	sound.Hear(t, heard, 0, quiet, short)
-	if d := m.status(t, "root.json").Device; d.Name != "alsa:Intel,0" || d.Xruns != 0 {
+	if d := m.status(t, "root.json").Default(); d.Name != "alsa:Intel,0" || d.Xruns != 0 {
 		t.Errorf("device %+v", d)
 	}
 	same(t, "root's setup and teardown", before, m.script(t, "system"))

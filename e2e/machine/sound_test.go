@@ -49,17 +49,17 @@ func (m *machine) minute(t *testing.T) {
 		if !found {
 			t.Errorf("%s: no %s of uid %d over %s with grant %s in %+v", check.file, check.program, check.uid, check.transport, check.grant, st.Connections)
 		}
-		if d := st.Device; d.Name != "alsa:Intel,0" || !d.Open || d.Trouble != "" || d.Rate != rate {
+		if d := st.Default(); d.Name != "alsa:Intel,0" || !d.Open || d.Trouble != "" || d.Rate != rate {
 			t.Errorf("%s: device %+v", check.file, d)
 		}
 	}
 	st := m.status(t, "last.json")
-	t.Logf("%s (%s), %.1f ms to the ear, %d xruns", st.Device.Description, st.Device.Hardware, st.Device.Latency, st.Device.Xruns)
+	t.Logf("%s (%s), %.1f ms to the ear, %d xruns", st.Default().Description, st.Default().Hardware, st.Default().Latency, st.Default().Xruns)
 	if len(st.Streams) != 1 || st.Streams[0].Underruns != 0 {
 		t.Errorf("streams at the end: %+v", st.Streams)
 	}
-	if end := m.status(t, "end.json"); end.Device.Xruns != 0 || end.Refused.Total != 0 {
-		t.Errorf("xruns %d, refused %+v", end.Device.Xruns, end.Refused)
+	if end := m.status(t, "end.json"); end.Default().Xruns != 0 || end.Refused.Total != 0 {
+		t.Errorf("xruns %d, refused %+v", end.Default().Xruns, end.Refused)
 	}
 
 	heard, _ := m.hear(t).Trim(quiet)
@@ -120,7 +120,7 @@ func (m *machine) busy(t *testing.T) {
 	if _, err := fmt.Sscan(out, &bob, &begin, &end); err != nil {
 		t.Fatal(err, out)
 	}
-	busy, free := m.status(t, "busy.json").Device, m.status(t, "free.json").Device
+	busy, free := m.status(t, "busy.json").Default(), m.status(t, "free.json").Default()
 	t.Logf("%s; run paplay took %.1f s for 2 s", busy.Trouble, end-begin)
 	if holder := fmt.Sprintf(`"aplay" (pid %d, user bob)`, bob); busy.Name != "null" || !strings.Contains(busy.Trouble, holder) {
 		t.Errorf("device %s, %q does not name %s", busy.Name, busy.Trouble, holder)

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"strconv"
+	"strings"
+
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
+)
+
+// Devices go by a number and a name:
+//
+//	AddSink ─► server.sinks ─┬─► the owner sees them as they are
+//	                         └─► a helper sees one virtual sink, always the same, which plays where the owner's default is
+//
+// find reads the ways in which clients name a device.
+
+// named is the number and the name of a device in its registry.
+type named struct {
+	index uint32
+	name  string
+}
+
+func (n *named) id() *named { return n }
+
+// sink is a sink as clients know it.
+type sink struct {
+	named
+	mixer *mixer.Sink // nil in a helper's virtual sink
+}
+
+// The virtual sink of every helper.
+const (
+	virtualName        = "sandbox-audio"
+	virtualDescription = "Sandbox audio"
+)
+
+// AddSink lets clients play on m. The first sink is the default.
+func (s *Server) AddSink(m *mixer.Sink) {
+	k := &sink{named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, m}
+	s.nextSink++
+	s.sinks = append(s.sinks, k)
+	if s.defaultSink == nil {
+		s.defaultSink = k
+	}
+	s.announceToOwner(native.EventSink|native.EventNew, k.index)
+}
+
+// deviceName makes a name that PulseAudio's tools accept of a --device form: "alsa:Intel,0" is PREFIX.Intel.0, and of all others the kind is enough.
+func deviceName(prefix, form string) string {
+	kind, rest, _ := strings.Cut(form, ":")
+	name := kind
+	if kind == "alsa" {
+		name = prefix + "." + rest
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
+			return r
+		}
+		return '.'
+	}, name)
+}
+
+// unused is name or, where another device of the list has it, name with a number.
+func unused[D interface{ id() *named }](list []D, name string) string {
+	taken := func(name string) bool {
+		for _, d := range list {
+			if d.id().name == name {
+				return true
+			}
+		}
+		return false
+	}
+	free := name
+	for n := 2; taken(free); n++ {
+		free = name + "." + strconv.Itoa(n)
+	}
+	return free
+}
+
+// find is the device that a client means by index or name: usual when it leaves the choice or names the default; a name may also be an
+// index in decimal, as pavucontrol has it. Both an index and a name are an error.
+func find[D interface{ id() *named }](list []D, usual D, wildcard string, index uint32, name string) (none D, err error) {
+	switch {
+	case index != native.Invalid && name != "":
+		return none, native.ErrInvalid
+	case index == native.Invalid && (name == "" || name == wildcard):
+		return usual, nil
+	case index == native.Invalid:
+		for _, d := range list {
+			if d.id().name == name {
+				return d, nil
+			}
+		}
+		n, err := strconv.ParseUint(name, 10, 32)
+		if err != nil {
+			return none, native.ErrNoEntity
+		}
+		index = uint32(n)
+	}
+	for _, d := range list {
+		if d.id().index == index {
+			return d, nil
+		}
+	}
+	return none, native.ErrNoEntity
+}
+
+// sinks is the sinks that the client may know of, and which of them is its default.
+func (c *Session) sinks() ([]*sink, *sink) {
+	if c.grant == policy.Owner {
+		return c.server.sinks, c.server.defaultSink
+	}
+	return []*sink{c.user.view}, c.user.view
+}
+
+func (c *Session) findSink(index uint32, name string) (*sink, error) {
+	list, usual := c.sinks()
+	return find(list, usual, "@DEFAULT_SINK@", index, name)
+}
+
+// real is what plays the sound of k, a sink that some client sees.
+func (s *Server) real(k *sink) *sink {
+	if k.mixer == nil {
+		return s.defaultSink
+	}
+	return k
+}
+
+// shown is k as the client may know it.
+func (c *Session) shown(k *sink) *sink {
+	if c.grant == policy.Owner {
+		return k
+	}
+	return c.user.view
+}

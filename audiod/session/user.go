@@ -1,0 +1,57 @@
+package session
+
+import (
+	"slices"
+
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
+)
+
+// user is everything the daemon keeps of one uid. It outlives the user's connections, so that neither volumes nor numbers begin anew
+// with each of them; there are no more users than the owner named.
+type user struct {
+	uid        uint32
+	base, next uint32 // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
+	streams    int    // playback streams, for the budget
+
+	// The one sink that a helper sees, with a volume of his own.
+	view   *sink
+	volume []pcm.Volume // of each channel
+	muted  bool
+}
+
+const (
+	spaceSize  = 1 << 20 // numbers of one user
+	maxStreams = 64      // of one user
+)
+
+// user is the user of that uid, made when first met.
+func (s *Server) user(uid uint32) *user {
+	u := s.users[uid]
+	if u == nil {
+		u = &user{uid: uid, base: uint32(len(s.users)) % (1 << 11) * spaceSize, view: &sink{named: named{0, virtualName}}}
+		_, cmap := s.sinks[0].mixer.Spec()
+		u.volume = native.NormVolume(len(cmap))
+		s.users[uid] = u
+	}
+	return u
+}
+
+// number is a new object's index, which no living object has.
+func (s *Server) number(u *user) uint32 {
+	for {
+		n := u.base + u.next%spaceSize
+		u.next++
+		if s.client(n) == nil && s.stream(n) == nil {
+			return n
+		}
+	}
+}
+
+// channels makes the volume of the user's sink one of n channels.
+func (u *user) channels(n int) native.CVolume {
+	if len(u.volume) != n {
+		u.volume = slices.Repeat([]pcm.Volume{slices.Max(u.volume)}, n)
+	}
+	return u.volume
+}
