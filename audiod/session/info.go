@@ -8,6 +8,9 @@ import (
 
 // What objects are like, as each client may know them: to a helper they say nothing of the owner, the machine, or what others do.
 
+// noSource stands where a client expects the name of the default source. SDL 2 and Chromium take a string that is there for granted.
+const noSource = "@NONE@"
+
 func (c *Session) serverInfo(r *request) error {
 	if err := c.decode(r, nil); err != nil {
 		return err
@@ -15,7 +18,7 @@ func (c *Session) serverInfo(r *request) error {
 	_, usual := c.sinks()
 	spec, cmap := c.server.real(usual).mixer.Spec()
 	return c.reply(r.tag, &native.ServerInfo{Name: "sandbox-audio", Version: "16.0", User: "sandbox", Host: "localhost", Spec: spec, Map: cmap,
-		DefaultSink: usual.name, Cookie: 0x5a0d10})
+		DefaultSink: usual.name, DefaultSource: noSource, Cookie: 0x5a0d10})
 }
 
 func (c *Session) stat(r *request) error {

@@ -205,6 +205,18 @@ func TestEveryVersionPlays(t *testing.T) {
 	}
 }
 
+// SDL 2 dies of a server without the name of a default source.
+func TestServerInfoNamesBothDefaults(t *testing.T) {
+	r := newRig(t)
+	for uid, grant := range map[uint32]policy.Grant{ownerUID: policy.Owner, helperUID: policy.Playback} {
+		var info native.ServerInfo
+		r.connect(uid, grant, 35).must(native.OpGetServerInfo, nil, &info)
+		if info.DefaultSink == "" || info.DefaultSource == "" {
+			t.Errorf("%+v", info)
+		}
+	}
+}
+
 func TestOldAndUnauthenticatedClients(t *testing.T) {
 	r := newRig(t)
 	c := r.open(helperUID, policy.Playback)
