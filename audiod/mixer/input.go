@@ -52,7 +52,7 @@ type Input struct {
 
 	corked   bool
 	running  bool // among the sink's running inputs
-	sounding bool // took sound in its last cycle
+	sounding bool // took sound in its last cycle or, where it waits for nothing (prebuf 0), let time pass
 	starved  bool // ran empty and said so, or has nothing to say because it never played
 	draining bool
 	tail     int   // frames until the resampler has given out what it holds
@@ -275,8 +275,11 @@ type Timing struct {
 // Timing is the stream's state now. Its latency counts only frames of this stream: never more than it has given.
 func (in *Input) Timing() Timing {
 	s := in.sink
-	heard := s.rendered - int64(s.unheard())
-	latency := s.duration(int(max(0, in.to-max(heard, in.from))))
+	heard, to := s.rendered-int64(s.unheard()), in.to
+	if in.sounding {
+		to = s.rendered
+	}
+	latency := s.duration(int(max(0, to-max(heard, in.from))))
 	if in.resampler != nil && in.sounding {
 		latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
 	}

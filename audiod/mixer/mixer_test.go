@@ -303,7 +303,14 @@ func TestTimePassesWithoutPrebuf(t *testing.T) {
 	b := newBench(t, device.Config{})
 	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, 0, Whatever}})
 	p.frames = 4800
-	b.run(time.Second)
+	for range 1000 { // GStreamer waits for the end of what it sent by this clock
+		b.run(time.Millisecond)
+		tm := p.in.Timing()
+		position, truth := tm.ReadIndex/4-int64(tm.Latency)*48000/int64(time.Second), max(0, b.card.Position()-p.in.from)
+		if d := position - truth; tm.PlayingFor > 0 && !tm.Playing || d < -1 || d > 1 {
+			t.Fatalf("position %d, truth %d: %+v", position, truth, tm)
+		}
+	}
 	tm := p.in.Timing()
 	if tm.ReadIndex < 4*40000 {
 		t.Errorf("the read index stands at %d after a second with prebuf 0", tm.ReadIndex)

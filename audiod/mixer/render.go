@@ -11,16 +11,17 @@ func (in *Input) render(mix []float32, n int) {
 	}
 	src := s.scratch[0][:need*int(in.opts.Spec.Channels)]
 	got := in.take(src, need)
-	if got == 0 && need > 0 && in.tail == 0 {
-		in.sounding = false
-		if in.queue.attr.Prebuf > 0 {
-			in.halt()
-		}
+	dry := got == 0 && need > 0 && in.tail == 0
+	if dry && in.queue.attr.Prebuf > 0 {
+		in.halt()
 		return
 	}
 	if !in.sounding {
 		in.from = s.rendered
 		in.sounding = true
+	}
+	if dry {
+		return
 	}
 	if got < need {
 		in.tail = max(0, in.tail-n*(need-got)/need)
@@ -47,8 +48,11 @@ func (in *Input) take(src []float32, need int) (got int) {
 		q.drop(len(p))
 	}
 	if got > 0 {
-		if in.starved || in.playingFor == 0 {
-			in.starved, in.playingFor, in.underrunFor = false, 0, 0
+		if in.starved {
+			in.starved, in.underrunFor = false, 0
+			if q.attr.Prebuf > 0 || !in.sounding {
+				in.playingFor = 0
+			}
 			in.listener.Started()
 		}
 		in.playingFor += uint64(got * q.base)
@@ -74,7 +78,8 @@ func (in *Input) dry(n int) {
 	if q.attr.Prebuf > 0 {
 		q.inPrebuf = true
 	} else {
-		q.drop(n) // time passes; what comes late is not played
+		q.drop(n) // time passes; what comes late is not played, and silence counts as played
+		in.playingFor += uint64(n)
 	}
 	if in.starved {
 		return
