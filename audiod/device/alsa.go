@@ -14,11 +14,11 @@ import (
 	"sandbox-audio/audiod/pcm"
 )
 
-// card is a sound card's playback PCM, held exclusively while open.
+// card is one PCM of a sound card, held exclusively while open: what player and recorder have in common.
 //
-// Frames are written with WRITEI on a non-blocking descriptor: it takes what fits and returns. Nothing waits for the card; the mixer comes
-// back by its own timer and asks how much is left. So the period only sets how often the card interrupts, and how finely a simple
-// card tells its position.
+// Frames go through WRITEI and READI on a non-blocking descriptor, which take or give what they can and return. Nothing waits for the card; the
+// mixer comes back by its own timer and asks how far it is. So the period only sets how often the card interrupts, and how finely a
+// simple card tells its position.
 type card struct {
 	clock  loop.Clock
 	at     address
@@ -31,7 +31,7 @@ type card struct {
 	xfer   xferi
 	status pcmStatus
 
-	written  int64 // frames since the card was prepared
+	moved    int64 // frames written or read since the card was prepared
 	smoother smoother
 	stats    Stats
 }
@@ -39,18 +39,11 @@ type card struct {
 const (
 	cardBuffer = 200 * time.Millisecond
 	cardPeriod = 20 * time.Millisecond
-
-	// What must be in a card's buffer for it to keep playing: HDA fetches and reports in steps of 1 to 2 ms. USB takes up to 18 ms ahead
-	// (MAX_QUEUE in the kernel's sound/usb/card.h), which counts as queued until it is heard.
-	cardMargin = 10 * time.Millisecond
-	usbMargin  = 28 * time.Millisecond
-
-	cardLinger = 5 * time.Second // as PulseAudio: opening may click, and takes up to 0.1 s on USB
 	cardStall  = 4 * time.Second // without moving, and it counts as gone, as in sndiod
 )
 
-func newCard(at address, clock loop.Clock) *card {
-	c := &card{clock: clock, at: at, name: "Sound card " + at.card}
+func newCard(at address, clock loop.Clock) card {
+	c := card{clock: clock, at: at, name: "Sound card " + at.card}
 	if p, err := findCard(at); err == nil {
 		c.found(p)
 	}
@@ -58,7 +51,7 @@ func newCard(at address, clock loop.Clock) *card {
 }
 
 // found settles on p by the card's id, which stays when cards come and go; its number does not.
-func (c *card) found(p playback) {
+func (c *card) found(p endpoint) {
 	c.at = p.address()
 	_, short, _ := strings.Cut(p.card.Description, " - ")
 	c.name = fmt.Sprintf("%s, %s", short, p.device.Description)
@@ -68,126 +61,119 @@ func (c *card) Name() string        { return c.at.String() }
 func (c *card) Description() string { return c.name }
 func (c *card) Stats() Stats        { return c.stats }
 
-func (c *card) Open() (Config, error) {
+// open takes the card's PCM and prepares it.
+func (c *card) open() (endpoint, error) {
 	if c.handle != nil {
-		return Config{}, errors.New("the device is open already")
+		return endpoint{}, errors.New("the device is open already")
 	}
 	p, err := findCard(c.at)
 	if err != nil {
-		return Config{}, err
+		return p, err
 	}
 	c.found(p)
 	handle, format, err := negotiate(p)
 	if err != nil {
-		return Config{}, explain(p, err)
+		return p, explain(p, err)
 	}
 	buffer := int(handle.BufferSize())
 	if err := errors.Join(setTiming(handle.Fd(), buffer), handle.Prepare()); err != nil {
 		handle.Close()
-		return Config{}, explain(p, err)
+		return p, explain(p, err)
 	}
 	rate, channels := int(handle.Rate()), int(handle.Channels())
 	c.handle, c.fd, c.format = handle, handle.Fd(), format
 	c.bytes = make([]byte, buffer*channels*format.Size())
-	c.fresh(rate)
-	margin := cardMargin
-	if p.driver() == "USB-Audio" {
-		margin = usbMargin
-	}
 	c.config = Config{
 		Rate:     rate,
 		Channels: pcm.DefaultMap(channels),
 		Buffer:   buffer,
-		Margin:   min(int(framesIn(margin, rate)), buffer/2),
-		Linger:   cardLinger,
 		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d%s", format, channels, rate, handle.PeriodSize(), buffer, silenced(p)),
 	}
-	return c.config, nil
+	c.fresh()
+	return p, nil
 }
 
-func (c *card) fresh(rate int) {
-	c.written = 0
-	c.smoother = smoother{rate: rate}
+func (c *card) fresh() {
+	c.moved = 0
+	c.smoother = smoother{rate: c.config.Rate}
 }
 
-func (c *card) Write(frames []float32) (int, error) {
-	if c.handle == nil {
-		return 0, errClosed
-	}
-	channels := len(c.config.Channels)
-	n := min(len(frames)/channels, c.config.Buffer)
-	if n == 0 {
-		return 0, nil
-	}
-	pcm.Encode(c.bytes, frames[:n*channels], c.format)
+// transfer moves up to n frames between c.bytes and the card, and returns how many these were. A card found dry, or full, is restarted.
+func (c *card) transfer(request uintptr, n int) (int, error) {
 	c.xfer = xferi{buf: unsafe.Pointer(&c.bytes[0]), frames: uint(n)}
-	err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_WRITEI_FRAMES, unsafe.Pointer(&c.xfer))
+	err := ioctl(c.fd, request, unsafe.Pointer(&c.xfer))
 	if ranDry(err) {
 		if err = c.restart(); err == nil {
-			err = ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_WRITEI_FRAMES, unsafe.Pointer(&c.xfer))
+			err = ioctl(c.fd, request, unsafe.Pointer(&c.xfer))
 		}
 	}
 	if errors.Is(err, unix.EAGAIN) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, c.gone("write", err)
+		return 0, c.gone("transfer", err)
 	}
-	c.written += int64(c.xfer.result)
+	c.moved += int64(c.xfer.result)
 	return c.xfer.result, nil
 }
 
-func (c *card) Queued() (int, error) {
+// look reads the status. It reports false while the card stands still: just prepared, or now because it had run dry or full.
+func (c *card) look() (running bool, err error) {
 	if c.handle == nil {
-		return 0, errClosed
+		return false, errClosed
 	}
 	for range 2 {
 		if err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_STATUS, unsafe.Pointer(&c.status)); err != nil {
-			return 0, c.gone("status", err)
+			return false, c.gone("status", err)
 		}
 		switch c.status.state {
 		case alsa.SNDRV_PCM_STATE_PREPARED:
-			return 0, nil
+			return false, nil
 		case alsa.SNDRV_PCM_STATE_XRUN, alsa.SNDRV_PCM_STATE_SUSPENDED:
 			if err := c.restart(); err != nil {
-				return 0, c.gone("restart", err)
+				return false, c.gone("restart", err)
 			}
-			return 0, nil
+			return false, nil
 		case alsa.SNDRV_PCM_STATE_RUNNING:
 			if int(c.status.avail) < c.config.Buffer {
-				return c.queued()
+				return true, nil
 			}
 			// The very call that brought the status found the card dry; the next one says so.
 		default:
-			return 0, c.gone("status", unix.EBADFD)
+			return false, c.gone("status", unix.EBADFD)
 		}
 	}
-	return 0, nil
+	return false, nil
 }
 
-// queued is Queued of a card that plays, from the status just read. Its stamp says when the position last moved. A driver that tells
-// how much is on its way in the hardware, as USB does, reckons that up to the present instead.
-func (c *card) queued() (int, error) {
+// position is how many frames a running card has played or captured since it was prepared: reading is the figure of the status just read, of
+// which inHardware are on their way between the buffer and the ear. The status's stamp says when the position last moved. A driver that
+// tells what is on its way, as USB does, reckons that up to the present instead.
+func (c *card) position(reading int64, inHardware int) (int64, error) {
 	now := c.clock.Now()
 	at := min(now, time.Duration(c.status.tstamp.Nano()))
-	if c.status.delay != c.config.Buffer-int(c.status.avail) {
+	if inHardware != 0 {
 		at = now
 	}
-	c.smoother.read(now, at, c.written-int64(c.status.delay))
+	c.smoother.read(now, at, reading)
 	if c.smoother.stalled(now) > cardStall {
 		return 0, fmt.Errorf("%s has not moved for %v: %w", c.at, cardStall, ErrGone)
 	}
-	return max(0, int(c.written-int64(c.smoother.position(now)))), nil
+	return int64(c.smoother.position(now)), nil
 }
 
-// restart makes the card ready after it ran dry; the next write sets it off.
+// restart makes the card ready after it ran dry, and has it capture again after it ran full. A player is set off by the next write.
 func (c *card) restart() error {
 	c.stats.Xruns++
-	c.fresh(c.config.Rate)
-	return ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_PREPARE, nil)
+	c.fresh()
+	err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_PREPARE, nil)
+	if err == nil && c.at.capture {
+		err = ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_START, nil)
+	}
+	return err
 }
 
-// gone is for every error that preparing does not cure: unplugged (ENODEV), or not in a state to play (EBADFD).
+// gone is for every error that preparing does not cure: unplugged (ENODEV), or not in a state to work (EBADFD).
 func (c *card) gone(what string, err error) error {
 	return fmt.Errorf("%s %s: %w: %w", what, c.at, ErrGone, err)
 }
@@ -198,7 +184,7 @@ func (c *card) Close() error {
 	}
 	drop := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_DROP, nil)
 	if errors.Is(drop, unix.ENODEV) || errors.Is(drop, unix.EBADFD) {
-		drop = nil // nothing plays any more
+		drop = nil // it does not run any more
 	}
 	err := c.handle.Close()
 	c.handle, c.bytes = nil, nil

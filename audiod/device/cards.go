@@ -11,23 +11,24 @@ import (
 	"github.com/gen2brain/alsa"
 )
 
-// address names a playback PCM as a person does: the card by id or number, or "" for the best; the device by number, or anyDevice.
+// address names a PCM as a person does: the card by id or number, or "" for the best; the device by number, or anyDevice.
 type address struct {
-	card   string
-	device int
+	card    string
+	device  int
+	capture bool // of the two PCMs that a device may have, the one that captures
 }
 
 const anyDevice = -1
 
-// playback is a playback PCM that is there.
-type playback struct {
+// endpoint is a PCM that is there.
+type endpoint struct {
 	card   alsa.SoundCard
 	device alsa.SoundCardDevice
 }
 
-func parseAddress(s string) (address, error) {
+func parseAddress(s string, capture bool) (address, error) {
 	card, dev, more := strings.Cut(s, ",")
-	a := address{card, anyDevice}
+	a := address{card, anyDevice, capture}
 	if card == "" {
 		return a, errors.New("no card after alsa: (as in alsa:0 or alsa:Intel,0)")
 	}
@@ -48,19 +49,29 @@ func (a address) String() string {
 	return fmt.Sprintf("alsa:%s,%d", a.card, a.device)
 }
 
-func (p playback) address() address { return address{p.card.Name, p.device.ID} }
-func (p playback) node() string {
-	return fmt.Sprintf("/dev/snd/pcmC%dD%dp", p.card.ID, p.device.ID)
+func (p endpoint) capture() bool    { return !p.device.IsPlayback }
+func (p endpoint) address() address { return address{p.card.Name, p.device.ID, p.capture()} }
+
+// direction is the letter by which the kernel tells a device's two PCMs apart.
+func (p endpoint) direction() string {
+	if p.capture() {
+		return "c"
+	}
+	return "p"
+}
+
+func (p endpoint) node() string {
+	return fmt.Sprintf("/dev/snd/pcmC%dD%d%s", p.card.ID, p.device.ID, p.direction())
 }
 
 // driver is the kernel driver's name: /proc/asound/cards has "driver - short name", which Description repeats.
-func (p playback) driver() string {
+func (p endpoint) driver() string {
 	driver, _, _ := strings.Cut(p.card.Description, " - ")
 	return driver
 }
 
-// rank orders what a person hears through before what he probably does not: analog, then S/PDIF, then a screen's loudspeakers.
-func (p playback) rank() int {
+// rank orders what a person hears or speaks through before what he probably does not: analog, then S/PDIF, then a screen's loudspeakers.
+func (p endpoint) rank() int {
 	switch name := strings.ToLower(p.device.Description); {
 	case strings.Contains(name, "hdmi"), strings.Contains(name, "displayport"):
 		return 2
@@ -71,42 +82,42 @@ func (p playback) rank() int {
 }
 
 // real tells a card from the kernel's stand-ins, snd-aloop and snd-dummy, which are used only when named.
-func (p playback) real() bool { return p.driver() != "Loopback" && p.driver() != "Dummy" }
+func (p endpoint) real() bool { return p.driver() != "Loopback" && p.driver() != "Dummy" }
 
 // findCard looks among the cards that are there now.
-func findCard(want address) (playback, error) {
+func findCard(want address) (endpoint, error) {
 	cards, err := alsa.EnumerateCards()
 	if err != nil {
-		return playback{}, fmt.Errorf("no sound card: the kernel has none (load its driver, or see: lspci -nnk | grep -A3 -i audio): %w", err)
+		return endpoint{}, fmt.Errorf("no sound card: the kernel has none (load its driver, or see: lspci -nnk | grep -A3 -i audio): %w", err)
 	}
 	return choose(cards, want)
 }
 
-// realCards is the best playback device of each real card that is there, as --device forms, the best first.
-func realCards() (forms []string) {
+// realCards is the best playback or capture device of each real card that is there, as --device or --source forms, the best first.
+func realCards(capture bool) (forms []string) {
 	cards, _ := alsa.EnumerateCards() // who has none is told by findCard
-	return bestOf(cards)
+	return bestOf(cards, capture)
 }
 
-func bestOf(cards []alsa.SoundCard) (forms []string) {
-	var best []playback
+func bestOf(cards []alsa.SoundCard, capture bool) (forms []string) {
+	var best []endpoint
 	for i, c := range cards {
-		if p, err := choose(cards[i:i+1], address{card: c.Name, device: anyDevice}); err == nil && p.real() {
+		if p, err := choose(cards[i:i+1], address{c.Name, anyDevice, capture}); err == nil && p.real() {
 			best = append(best, p)
 		}
 	}
-	slices.SortStableFunc(best, func(a, b playback) int { return cmp.Compare(a.rank(), b.rank()) })
+	slices.SortStableFunc(best, byRank)
 	for _, p := range best {
 		forms = append(forms, p.address().String())
 	}
 	return forms
 }
 
-func choose(cards []alsa.SoundCard, want address) (playback, error) {
-	var there, fit []playback
+func choose(cards []alsa.SoundCard, want address) (endpoint, error) {
+	var there, fit []endpoint
 	for _, c := range cards {
 		for _, d := range c.Devices {
-			if p := (playback{c, d}); d.IsPlayback {
+			if p := (endpoint{c, d}); p.capture() == want.capture {
 				there = append(there, p)
 				if p.fits(want) {
 					fit = append(fit, p)
@@ -115,12 +126,14 @@ func choose(cards []alsa.SoundCard, want address) (playback, error) {
 		}
 	}
 	if len(fit) == 0 {
-		return playback{}, missing(there, want)
+		return endpoint{}, missing(there, want)
 	}
-	return slices.MinFunc(fit, func(a, b playback) int { return cmp.Compare(a.rank(), b.rank()) }), nil
+	return slices.MinFunc(fit, byRank), nil
 }
 
-func (p playback) fits(want address) bool {
+func byRank(a, b endpoint) int { return cmp.Compare(a.rank(), b.rank()) }
+
+func (p endpoint) fits(want address) bool {
 	if want.device != anyDevice && want.device != p.device.ID {
 		return false
 	}
@@ -130,13 +143,17 @@ func (p playback) fits(want address) bool {
 	return want.card == p.card.Name || want.card == strconv.Itoa(p.card.ID)
 }
 
-func missing(there []playback, want address) error {
+func missing(there []endpoint, want address) error {
+	does, kind := "plays", "playback"
+	if want.capture {
+		does, kind = "captures", "capture"
+	}
 	what := "no real sound card"
 	if want.card != "" {
-		what = fmt.Sprintf("no playback device %s", want)
+		what = fmt.Sprintf("no %s device %s", kind, want)
 	}
 	if len(there) == 0 {
-		return fmt.Errorf("%s: the kernel has no card that plays (see: cat /proc/asound/cards)", what)
+		return fmt.Errorf("%s: the kernel has no card that %s (see: cat /proc/asound/cards)", what, does)
 	}
 	var names []string
 	for _, p := range there {

@@ -25,27 +25,32 @@ var laptop = []alsa.SoundCard{
 func TestChooseCard(t *testing.T) {
 	stand := laptop[3:]
 	for _, c := range []struct {
-		cards []alsa.SoundCard
-		want  string // after "alsa:"
-		got   string // address, or a part of the error
+		cards   []alsa.SoundCard
+		want    string // after "alsa:"
+		got     string // address, or a part of the error
+		capture bool
 	}{
-		{laptop, "", "alsa:PCH,0"},
-		{laptop[:1], "", "alsa:HDMI,3"},
-		{laptop, "HDMI", "alsa:HDMI,3"},
-		{laptop, "HDMI,7", "alsa:HDMI,7"},
-		{laptop, "1", "alsa:PCH,0"},
-		{laptop, "PCH,1", "alsa:PCH,1"},
-		{laptop, "4,1", "alsa:Loopback,1"},
-		{laptop, "Webcam", "no playback device alsa:Webcam: there is only alsa:HDMI,3 (HDMI 0), "},
-		{laptop, "PCH,3", "no playback device alsa:PCH,3"},
-		{stand, "", "no real sound card: there is only alsa:Loopback,0 (Loopback PCM), alsa:Loopback,1 (Loopback PCM)"},
-		{laptop[2:3], "", "the kernel has no card that plays"},
-		{nil, "", "the kernel has no card that plays"},
+		{laptop, "", "alsa:PCH,0", true},
+		{laptop, "Webcam", "alsa:Webcam,0", true},
+		{laptop, "PCH,1", "no capture device alsa:PCH,1: there is only alsa:PCH,0 (ALC887-VD Analog), alsa:Webcam,0 (USB Audio)", true},
+		{stand, "", "no real sound card: the kernel has no card that captures", true},
+		{laptop, "", "alsa:PCH,0", false},
+		{laptop[:1], "", "alsa:HDMI,3", false},
+		{laptop, "HDMI", "alsa:HDMI,3", false},
+		{laptop, "HDMI,7", "alsa:HDMI,7", false},
+		{laptop, "1", "alsa:PCH,0", false},
+		{laptop, "PCH,1", "alsa:PCH,1", false},
+		{laptop, "4,1", "alsa:Loopback,1", false},
+		{laptop, "Webcam", "no playback device alsa:Webcam: there is only alsa:HDMI,3 (HDMI 0), ", false},
+		{laptop, "PCH,3", "no playback device alsa:PCH,3", false},
+		{stand, "", "no real sound card: there is only alsa:Loopback,0 (Loopback PCM), alsa:Loopback,1 (Loopback PCM)", false},
+		{laptop[2:3], "", "the kernel has no card that plays", false},
+		{nil, "", "the kernel has no card that plays", false},
 	} {
-		want := address{device: anyDevice}
+		want := address{device: anyDevice, capture: c.capture}
 		if c.want != "" {
 			var err error
-			if want, err = parseAddress(c.want); err != nil {
+			if want, err = parseAddress(c.want, c.capture); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -85,8 +90,8 @@ func fakeProc(t *testing.T, ownerPID string) string {
 }
 
 func TestFindHolder(t *testing.T) {
-	analog := playback{laptop[1], laptop[1].Devices[2]}
-	digital := playback{laptop[1], laptop[1].Devices[0]}
+	analog := endpoint{laptop[1], laptop[1].Devices[2]}
+	digital := endpoint{laptop[1], laptop[1].Devices[0]}
 	for _, pid := range []string{"43", "0", "x"} { // by thread; hidden in another pid namespace, found by its descriptor
 		h, ok := findHolder(fakeProc(t, pid), analog)
 		if !ok || h != (holder{42, "evil\nname", "4711"}) {
@@ -102,7 +107,7 @@ func TestFindHolder(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	p := playback{laptop[1], laptop[1].Devices[2]}
+	p := endpoint{laptop[1], laptop[1].Devices[2]}
 	for errno, want := range map[error]string{
 		unix.EBUSY:  "fuser -v /dev/snd/pcmC1D0p",
 		unix.EACCES: "usermod -aG ",
@@ -114,7 +119,7 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	for program, want := range map[string]string{"pipewire": "pactl suspend-sink", "mpv": "sudo kill 42"} {
-		if a := (holder{42, program, "4711"}).advice(); !strings.Contains(a, want) {
+		if a := (holder{42, program, "4711"}).advice(p); !strings.Contains(a, want) {
 			t.Error(a)
 		}
 	}
@@ -135,10 +140,13 @@ func TestKernelStructSizes(t *testing.T) {
 }
 
 func TestEveryRealCard(t *testing.T) {
-	if got := strings.Join(bestOf(laptop), " "); got != "alsa:PCH,0 alsa:HDMI,3" {
+	if got := strings.Join(bestOf(laptop, false), " "); got != "alsa:PCH,0 alsa:HDMI,3" {
 		t.Errorf("auto stands for %q", got)
 	}
-	if got := bestOf(laptop[2:]); got != nil {
+	if got := strings.Join(bestOf(laptop, true), " "); got != "alsa:PCH,0 alsa:Webcam,0" {
+		t.Error("the best to record with:", got)
+	}
+	if got := bestOf(laptop[2:], false); got != nil {
 		t.Errorf("without a real card auto stands for %q", got)
 	}
 }

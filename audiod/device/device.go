@@ -1,8 +1,10 @@
-// Package device is where sound leaves the daemon: one Sink for each kind of playback device.
+// Package device is where sound leaves the daemon and comes in: one Sink for each kind of playback device, one Source for each kind of
+// capture device.
 //
 // A Sink is a queue with a clock at its far end. The mixer writes frames into it ahead of time, asks how many of them are still
-// to be heard, and comes back before they run out. The device never calls the mixer, never blocks on hardware and starts
-// no goroutine; when it is closed it costs nothing.
+// to be heard, and comes back before they run out. A Source is a queue with a clock at its near end: the mixer asks how many frames have
+// been captured, reads them, and comes back before there is no room for more. The device never calls the mixer, never blocks on hardware
+// and starts no goroutine; when it is closed it costs nothing.
 package device
 
 import (
@@ -12,23 +14,23 @@ import (
 	"sandbox-audio/audiod/pcm"
 )
 
-// ErrGone is wrapped by what Write and Queued return when the device has left for good (unplugged, file system full).
+// ErrGone is wrapped by what Write, Read, Queued and Available return when the device has left for good (unplugged, file system full).
 // The mixer then closes it and moves to another.
 var ErrGone = errors.New("the device is gone")
 
-// Config is what a sink agreed to when it was opened.
+// Config is what a sink or source agreed to when it was opened.
 type Config struct {
 	Rate     int            // frames per second
-	Channels pcm.ChannelMap // of the frames Write takes
-	Buffer   int            // frames the sink can hold between Write and the ear; a card may have fetched up to Margin more
-	Margin   int            // frames below which Queued must not fall before the next Write, or an xrun threatens; 0: being late does no harm
+	Channels pcm.ChannelMap // of the frames Write takes and Read gives
+	Buffer   int            // frames a sink can hold between Write and the ear, of which a card may have fetched up to Margin more; or a source unread
+	Margin   int            // of a sink: frames below which Queued must not fall before the next Write, or an xrun threatens; 0: being late does no harm
 	Linger   time.Duration  // how long the mixer keeps an idle sink open, fed with silence, because opening it costs something
 	Hardware string         // for people: the format the device really runs at, "s32le 2ch 48000Hz, period 480"
 }
 
-// Stats counts what happened to a sink since it was made, over all its openings.
+// Stats counts what happened to a device since it was made, over all its openings.
 type Stats struct {
-	Xruns uint64 // times the device ran dry while open; silence was heard
+	Xruns uint64 // times a sink ran dry while open, and silence was heard; or a source was full, and sound was lost
 }
 
 // Sink is a playback device. Only the loop's goroutine may call it.
@@ -49,6 +51,27 @@ type Sink interface {
 	// returns a negative number when its writer is late: the frames it wants at once to catch up.
 	Queued() (int, error)
 	// Close stops the device at once, drops what is queued and lets the hardware go.
+	Close() error
+	Stats() Stats
+}
+
+// Source is a capture device. Only the loop's goroutine may call it.
+type Source interface {
+	// Name is the --source form that leads to this very source ("alsa:Intel,0", "null"); Description is for people.
+	Name() string
+	Description() string
+	// Open takes the device, which captures from that moment on. It is closed before the first Open, and may be opened again after Close.
+	// An error says what holds the device where that can be told.
+	Open() (Config, error)
+	// Read moves the oldest captured frames into frames, interleaved float32, full scale ±1, and returns how many these were, 0 when there
+	// are none yet. It allocates nothing.
+	Read(frames []float32) (int, error)
+	// Available is the number of frames captured and not yet read at this instant: a smooth figure, not one that jumps by a period, so Read may
+	// give some milliseconds less, or more.
+	// An overrun is noticed here and in Read: when nobody read for as long as Buffer lasts all that was captured is lost, it is counted, the
+	// device captures anew from now on, and 0 is returned.
+	Available() (int, error)
+	// Close stops the device at once, drops what was not read and lets the hardware go.
 	Close() error
 	Stats() Stats
 }

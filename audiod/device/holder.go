@@ -14,7 +14,7 @@ import (
 )
 
 // explain adds to the error of opening p's node what a person needs to get further: who holds it, or what right is missing.
-func explain(p playback, err error) error {
+func explain(p endpoint, err error) error {
 	if open := (*fs.PathError)(nil); errors.As(err, &open) {
 		err = open
 	}
@@ -25,7 +25,7 @@ func explain(p playback, err error) error {
 		if !ok {
 			return fmt.Errorf("%w: another program holds it; see which: sudo fuser -v %s", err, p.node())
 		}
-		return fmt.Errorf("%w: it is held by %s; %s", err, h, h.advice())
+		return fmt.Errorf("%w: it is held by %s; %s", err, h, h.advice(p))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s", err, denied(p.node()))
 	}
@@ -41,8 +41,8 @@ type holder struct {
 
 // findHolder asks the kernel's sound layer who owns p's substreams and, where that does not tell, looks through the open files that
 // may be seen. The first is readable to all, the second needs to be the same user or root.
-func findHolder(proc string, p playback) (holder, bool) {
-	subs, _ := filepath.Glob(fmt.Sprintf("%s/asound/card%d/pcm%dp/sub*/status", proc, p.card.ID, p.device.ID))
+func findHolder(proc string, p endpoint) (holder, bool) {
+	subs, _ := filepath.Glob(fmt.Sprintf("%s/asound/card%d/pcm%d%s/sub*/status", proc, p.card.ID, p.device.ID, p.direction()))
 	for _, sub := range subs {
 		if h, ok := readHolder(proc, field(sub, "owner_pid")); ok {
 			return h, true
@@ -94,9 +94,12 @@ func (h holder) String() string {
 	return fmt.Sprintf("%q (pid %d, %s)", h.program, h.pid, who)
 }
 
-func (h holder) advice() string {
+func (h holder) advice(p endpoint) string {
 	switch h.program {
 	case "pulseaudio", "pipewire", "wireplumber":
+		if p.capture() {
+			return "it lets go some seconds after its last recording, or at once with: pactl suspend-source @DEFAULT_SOURCE@ 1"
+		}
 		return "it lets go some seconds after its last sound, or at once with: pactl suspend-sink @DEFAULT_SINK@ 1"
 	}
 	if h.uid == strconv.Itoa(os.Getuid()) {

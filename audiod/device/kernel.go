@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The three calls of the kernel's PCM interface (include/uapi/sound/asound.h) that are made while sound plays, or that gen2brain/alsa
+// The calls of the kernel's PCM interface (include/uapi/sound/asound.h) that are made while sound plays, or that gen2brain/alsa
 // has no words for. Its Write takes any slice by reflection, which allocates, and repeats what was not accepted; its Timestamp
 // lacks the delay of what is on its way in the hardware. A C long is a Go int on Linux.
 
-// xferi is struct snd_xferi: the argument of WRITEI_FRAMES.
+// xferi is struct snd_xferi: the argument of WRITEI_FRAMES and READI_FRAMES.
 type xferi struct {
 	result int
 	buf    unsafe.Pointer
@@ -24,8 +24,8 @@ type pcmStatus struct {
 	state               alsa.PcmState
 	trigger, tstamp     unix.Timespec
 	applPtr, hwPtr      uint
-	delay               int  // frames written and not heard
-	avail               uint // frames that may be written
+	delay               int  // frames written and not heard, or captured and not read
+	avail               uint // frames that may be written, or read
 	availMax, overrange uint
 	suspendedState      alsa.PcmState
 	audioTstampData     uint32
@@ -70,8 +70,8 @@ func ioctl(fd uintptr, request uintptr, arg unsafe.Pointer) error {
 	}
 }
 
-// setTiming has the card start with the first frame, stop as soon as it runs dry, and play silence rather than old sound until that is
-// noticed (silence of a whole boundary: the kernel fills whatever is free). It never wakes anybody: nobody waits for it.
+// setTiming has the card start with the first frame written, stop as soon as it runs dry or full, and play silence rather than old sound
+// until that is noticed (silence of a whole boundary: the kernel fills whatever is free). It never wakes anybody: nobody waits for it.
 func setTiming(fd uintptr, buffer int) error {
 	p := swParams{tstampMode: tstampEnable, periodStep: 1, availMin: uint(buffer), xferAlign: 1, startThreshold: 1, stopThreshold: uint(buffer),
 		proto: protoTstampType, tstampType: tstampMonotonic}
@@ -82,7 +82,7 @@ func setTiming(fd uintptr, buffer int) error {
 	return ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p))
 }
 
-// ranDry tells an xrun (EPIPE) and a suspended machine (ESTRPIPE), after which the card plays again once prepared.
+// ranDry tells an xrun (EPIPE) and a suspended machine (ESTRPIPE), after which the card works again once prepared.
 func ranDry(err error) bool {
 	return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ESTRPIPE)
 }

@@ -36,23 +36,22 @@ var formats = []format{
 
 // negotiate asks what p can do and opens it with the best of that: stereo if it can, at 48 kHz, else at 44.1, else near, with a buffer of
 // about 200 ms. gen2brain/alsa fixes the number of periods and the least size of one; what does not suit the card fails with EINVAL.
-func negotiate(p playback) (*alsa.PCM, pcm.Format, error) {
-	number, dev := uint(p.card.ID), uint(p.device.ID)
-	can, err := alsa.PcmParamsGet(number, dev, alsa.PCM_OUT)
+func negotiate(p endpoint) (*alsa.PCM, pcm.Format, error) {
+	can, err := alsa.PcmParamsGet(uint(p.card.ID), uint(p.device.ID), p.flag())
 	if err != nil {
 		return nil, 0, err
 	}
 	f := slices.IndexFunc(formats, func(f format) bool { return can.FormatIsSupported(f.card) })
 	if f < 0 {
-		return nil, 0, errors.New("it takes none of the PCM formats there are")
+		return nil, 0, errors.New("it knows none of the PCM formats there are")
 	}
 	channels := nearest(can, alsa.SNDRV_PCM_HW_PARAM_CHANNELS, 2)
 	if channels > pcm.MaxChannels {
-		return nil, 0, fmt.Errorf("it takes no less than %d channels at once, and %d are served", channels, pcm.MaxChannels)
+		return nil, 0, fmt.Errorf("it works with no less than %d channels at once, and %d are served", channels, pcm.MaxChannels)
 	}
 	rates := [...]uint32{48000, 44100, nearest(can, alsa.SNDRV_PCM_HW_PARAM_RATE, 48000)}
 	for i, rate := range rates {
-		handle, err := fit(number, dev, alsa.Config{Format: formats[f].card, Channels: channels, Rate: rate})
+		handle, err := fit(p, alsa.Config{Format: formats[f].card, Channels: channels, Rate: rate})
 		if err != nil && !errors.Is(err, unix.EINVAL) {
 			return nil, 0, err
 		}
@@ -68,12 +67,19 @@ func negotiate(p playback) (*alsa.PCM, pcm.Format, error) {
 	return nil, 0, fmt.Errorf("it accepts no combination of %s, %d channels and any rate up to %d Hz", formats[f].ours, channels, pcm.MaxRate)
 }
 
+func (p endpoint) flag() alsa.PcmFlag {
+	if p.capture() {
+		return alsa.PCM_IN
+	}
+	return alsa.PCM_OUT
+}
+
 // fit opens with the largest buffer up to cardBuffer that the card accepts, in as many periods as come nearest to cardPeriod.
-func fit(number, dev uint, c alsa.Config) (handle *alsa.PCM, err error) {
+func fit(p endpoint, c alsa.Config) (handle *alsa.PCM, err error) {
 	for buffer := uint32(framesIn(cardBuffer, int(c.Rate))); buffer >= 64; buffer /= 2 {
 		for _, periods := range []uint32{uint32(cardBuffer / cardPeriod), 8, 4, 16, 2} {
 			c.PeriodCount, c.PeriodSize = periods, buffer/periods
-			handle, err = alsa.PcmOpen(number, dev, alsa.PCM_OUT|alsa.PCM_NONBLOCK|alsa.PCM_MONOTONIC, &c)
+			handle, err = alsa.PcmOpen(uint(p.card.ID), uint(p.device.ID), p.flag()|alsa.PCM_NONBLOCK|alsa.PCM_MONOTONIC, &c)
 			if err == nil || !errors.Is(err, unix.EINVAL) {
 				return handle, err
 			}
@@ -89,21 +95,25 @@ func nearest(can *alsa.PcmParams, param alsa.PcmParam, want uint32) uint32 {
 	return max(low, min(want, high))
 }
 
-// silenced is an addition to the card's description when its own mixer keeps it from being heard.
-func silenced(p playback) string {
+// silenced is an addition to the card's description when its own mixer keeps it from being heard, or from hearing.
+func silenced(p endpoint) string {
 	m, err := alsa.MixerOpen(uint(p.card.ID))
 	if err != nil {
 		return ""
 	}
 	defer m.Close()
-	if ctl, err := m.CtlByName("Master Playback Switch"); err == nil {
-		if on, err := ctl.Value(0); err == nil && on == 0 {
-			return fmt.Sprintf(", muted by its Master switch (amixer -c %s sset Master unmute)", p.card.Name)
+	name, prefix, on := "Master", "Master Playback ", "unmute"
+	if p.capture() {
+		name, prefix, on = "Capture", "Capture ", "cap"
+	}
+	if ctl, err := m.CtlByName(prefix + "Switch"); err == nil {
+		if value, err := ctl.Value(0); err == nil && value == 0 {
+			return fmt.Sprintf(", muted by its %s switch (amixer -c %s sset %s %s)", name, p.card.Name, name, on)
 		}
 	}
-	if ctl, err := m.CtlByName("Master Playback Volume"); err == nil {
+	if ctl, err := m.CtlByName(prefix + "Volume"); err == nil {
 		if percent, err := ctl.Percent(0); err == nil && percent == 0 {
-			return fmt.Sprintf(", silent at Master volume 0 (amixer -c %s sset Master 80%%)", p.card.Name)
+			return fmt.Sprintf(", silent at %s volume 0 (amixer -c %s sset %s 80%%)", name, p.card.Name, name)
 		}
 	}
 	return ""
