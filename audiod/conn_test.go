@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -27,8 +28,8 @@ func serve(t *testing.T) (addr string) {
 	return addr
 }
 
-// serveUsers is serve for the owner uid. ask has f called on the loop, and waits until it was.
-func serveUsers(t *testing.T, uid uint32) (addr string, ask func(f func(cs *clients))) {
+// serveUsers is serve for the owner uid and those allowed to play. ask has f called on the loop, and waits until it was.
+func serveUsers(t *testing.T, uid uint32, allow ...string) (addr string, ask func(f func(cs *clients))) {
 	t.Helper()
 	l, err := loop.New()
 	if err != nil {
@@ -38,7 +39,7 @@ func serveUsers(t *testing.T, uid uint32) (addr string, ask func(f func(cs *clie
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.NewRules([]uint32{uid}, nil)
+	rules, err := policy.NewRules([]uint32{uid}, allow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,21 +141,32 @@ func TestConnectionsLeaveNothingBehind(t *testing.T) {
 }
 
 func TestOneTooManyIsRefused(t *testing.T) {
+	t.Run("helper", func(t *testing.T) {
+		me, err := user.Current()
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, _ := serveUsers(t, uint32(os.Getuid())+1, me.Username)
+		oneTooMany(t, addr, maxConnections)
+	})
+	t.Run("owner", func(t *testing.T) { oneTooMany(t, serve(t), maxOwnerConnections) })
+}
+
+func oneTooMany(t *testing.T, addr string, most int) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	addr := serve(t)
+	if uint64(2*most+100) > limit.Cur {
+		t.Skipf("this process may have %d files open only, the test needs %d (ulimit -n)", limit.Cur, 2*most+100)
+	}
 	var open []*native.Client
 	defer func() {
 		for _, c := range open {
 			c.Close()
 		}
 	}()
-	for i := range maxOwnerConnections {
-		if uint64(2*i+100) > limit.Cur {
-			t.Skipf("this process may have %d files open only, the test needs %d (ulimit -n)", limit.Cur, 2*maxOwnerConnections+100)
-		}
+	for i := range most {
 		c, err := native.Dial(context.Background(), addr, fmt.Sprint(i))
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)

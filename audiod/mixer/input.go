@@ -30,9 +30,10 @@ type InputOptions struct {
 	Corked  bool
 	Volume  []pcm.Volume // one for each channel, one for all, or none for full volume
 	Muted   bool
-	NoRemap bool   // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
-	NoRemix bool   // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
-	Sync    *Input // another input to be flushed, corked, triggered and drained together with, or nil
+	NoRemap bool    // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
+	NoRemix bool    // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
+	Budget  *Budget // what the queue's memory is taken from; nil: without limit
+	Sync    *Input  // another input to be flushed, corked, triggered and drained together with, or nil
 }
 
 // Input is one stream into a sink (a sink input). Make it with Sink.NewInput.
@@ -63,7 +64,7 @@ type Input struct {
 	peak                    meter
 }
 
-// NewInput adds a sink input. It returns an error for a spec or map that cannot be played; attributes and volumes are bent to what is possible.
+// NewInput adds a sink input. It returns an error for a spec or map that cannot be played, and ErrBudget; attributes and volumes are bent to what is possible.
 func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 	if err := opts.Spec.Check(); err != nil {
 		return nil, err
@@ -80,15 +81,19 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 	}
 	in.aim()
 	in.gain, in.ramping = in.target, false
-	in.group = []*Input{in}
 	var start int64
 	if opts.Sync != nil {
-		in.join(opts.Sync)
 		start = opts.Sync.queue.read
 	}
 	var attr BufferAttr
 	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, s.grant)
-	in.queue = newQueue(attr, opts.Latency, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start)
+	var err error
+	if in.queue, err = newQueue(attr, opts.Latency, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start, opts.Budget); err != nil {
+		return nil, err
+	}
+	if in.group = []*Input{in}; opts.Sync != nil {
+		in.join(opts.Sync)
+	}
 	in.connect()
 	s.inputs = append(s.inputs, in)
 	return in, nil
@@ -134,6 +139,7 @@ func (in *Input) matching(to pcm.ChannelMap) *pcm.Matrix {
 // Close takes the input out. What the device has of it is still heard; the listener is not called again.
 func (in *Input) Close() {
 	in.halt()
+	in.queue.free()
 	s := in.sink
 	s.inputs = slices.DeleteFunc(s.inputs, func(other *Input) bool { return other == in })
 	group := slices.DeleteFunc(slices.Clone(in.group), func(other *Input) bool { return other == in })

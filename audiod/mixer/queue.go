@@ -14,17 +14,34 @@ type queue struct {
 
 	read, write, end int64 // bytes since the stream began
 
+	budget   *Budget // pays for the ring; nil: without limit
 	attr     BufferAttr
 	missing  int64 // bytes to ask the client for; tlength = missing + asked for + queued
 	least    int64 // missing bytes that are worth asking for
 	inPrebuf bool  // waits for prebuf bytes before it plays (on)
 }
 
-func newQueue(attr BufferAttr, mode LatencyMode, base int, silence byte, start int64) *queue {
-	q := &queue{base: base, silence: silence, read: start, write: start, end: start, attr: attr, missing: int64(attr.TLength), least: attr.least(mode), inPrebuf: attr.Prebuf > 0}
+// newQueue makes a queue whose indexes begin at start, or returns ErrBudget.
+func newQueue(attr BufferAttr, mode LatencyMode, base int, silence byte, start int64, budget *Budget) (*queue, error) {
+	q := &queue{base: base, silence: silence, read: start, write: start, end: start, budget: budget, attr: attr, missing: int64(attr.TLength), least: attr.least(mode), inPrebuf: attr.Prebuf > 0}
 	size := min(int(attr.TLength)+int(attr.MinReq), int(attr.MaxLength))
-	q.ring = make([]byte, (size+base-1)/base*base)
-	return q
+	size = (size + base - 1) / base * base
+	if !q.pay(size) {
+		return nil, ErrBudget
+	}
+	q.ring = make([]byte, size)
+	return q, nil
+}
+
+// pay takes n bytes of the budget, or reports false.
+func (q *queue) pay(n int) bool { return q.budget == nil || q.budget.Take(n) }
+
+// free lets the ring go.
+func (q *queue) free() {
+	if q.budget != nil {
+		q.budget.Give(len(q.ring))
+	}
+	q.ring = nil
 }
 
 // length is what counts as queued; the bytes between a write index that went back and end are not.
@@ -62,15 +79,18 @@ func (q *queue) push(p []byte) (fits bool) {
 		p, at = p[late:], q.read
 	}
 	q.end = max(q.end, q.read)
-	room := q.read + int64(q.attr.MaxLength) - at
-	if room <= 0 {
+	ahead, limit := at-q.read, int64(q.attr.MaxLength)
+	if ahead >= limit {
+		return false
+	}
+	room := min(limit, int64(q.reserve(int(min(ahead+int64(len(p)), limit))))) - ahead
+	if room <= 0 { // the budget is spent
 		return false
 	}
 	fits = int64(len(p)) <= room
 	if !fits {
 		p = p[:room]
 	}
-	q.reserve(int(at - q.read + int64(len(p))))
 	if at > q.end {
 		q.fill(q.end, int(at-q.end))
 	}
@@ -93,13 +113,17 @@ func (q *queue) fill(at int64, n int) {
 	}
 }
 
-// reserve grows the ring to hold n bytes after the read index; n is at most maxlength and a frame.
-func (q *queue) reserve(n int) {
+// reserve grows the ring to hold n bytes after the read index, as far as the budget allows, and returns what it holds; n is at most
+// maxlength and a frame.
+func (q *queue) reserve(n int) int {
 	if n <= len(q.ring) {
-		return
+		return len(q.ring)
 	}
 	size := min(max(n, 2*len(q.ring)), max(n, int(q.attr.MaxLength)))
 	size = (size + q.base - 1) / q.base * q.base
+	if !q.pay(size - len(q.ring)) {
+		return len(q.ring)
+	}
 	ring := make([]byte, size)
 	for at := q.read; at < q.end; {
 		from, to := q.ring[at%int64(len(q.ring)):], ring[at%int64(size):]
@@ -107,6 +131,7 @@ func (q *queue) reserve(n int) {
 		at += int64(n)
 	}
 	q.ring = ring
+	return size
 }
 
 // peek is the next bytes to play, whole frames, at most n of them, and less where the ring wraps; empty when there is none.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -58,7 +59,11 @@ func (c *Session) createPlayback(r *request) error {
 	if peer := c.synced(m.SyncID); peer != nil {
 		opts.Sync = peer.input
 	}
-	if p.input, err = p.sink.mixer.NewInput(opts, p); err != nil {
+	opts.Budget = c.user.buffers
+	switch p.input, err = p.sink.mixer.NewInput(opts, p); {
+	case errors.Is(err, mixer.ErrBudget):
+		return native.ErrTooLarge
+	case err != nil:
 		return native.ErrInvalid
 	}
 	p.format = native.PCM(opts.Spec, opts.Map)
@@ -221,7 +226,7 @@ func (c *Session) drain(r *request) error {
 	if err != nil {
 		return err
 	}
-	if len(p.drains) >= 16 {
+	if len(p.drains) >= maxDrains {
 		return native.ErrBusy
 	}
 	if p.input.Drain() {

@@ -172,6 +172,8 @@ func (c *Session) execute(payload []byte) {
 	r := &c.request
 	*r = request{op: op, tag: tag, fields: fields}
 	switch {
+	case c.grant != policy.Owner && !c.user.requests.take(c.server.clock):
+		err = native.ErrBusy
 	case h.do == nil:
 		err = h.without(c.grant)
 	case h.grant > c.grant:

@@ -468,28 +468,6 @@ func TestUnknownCommandsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestASlowReaderLosesOnlyItself(t *testing.T) {
-	r := newRig(t)
-	slow := r.connect(otherUID, policy.Playback, 35)
-	good := r.connect(helperUID, policy.Playback, 35)
-	s := good.create(creation())
-	for i := 0; slow.s.Fault() == nil; i++ {
-		if i > 1e6 {
-			t.Fatal("a client that never reads is kept for ever")
-		}
-		slow.s.Feed(native.AppendPacket(nil, 35, native.OpGetServerInfo, 1, nil)) // never takes the answers
-	}
-	if n := len(slow.s.Outbox()); n > maxOutbox+4096 {
-		t.Errorf("%d bytes were kept for it", n)
-	}
-	slow.s.Close()
-	good.sound(s.Channel, make([]byte, s.Missing))
-	r.clock.Advance(100 * time.Millisecond)
-	if good.saw(native.OpStarted) != 1 {
-		t.Error("the other client does not play")
-	}
-}
-
 func TestSoundAllocatesNothing(t *testing.T) {
 	r := newRig(t)
 	c := r.connect(helperUID, policy.Playback, 35)
@@ -538,20 +516,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if r.card.IsOpen() {
 		t.Error("the card is still open")
 	}
-}
-
-func TestBudgets(t *testing.T) {
-	r := newRig(t)
-	c := r.connect(helperUID, policy.Playback, 35)
-	for range maxStreams {
-		m := creation()
-		m.Attr = native.BufferAttr{MaxLength: 4096, TLength: 4096, Prebuf: native.Invalid, MinReq: native.Invalid}
-		c.create(m)
-	}
-	if err := r.connect(helperUID, policy.Playback, 35).call(native.OpCreatePlaybackStream, creation(), nil); err != native.ErrTooLarge {
-		t.Errorf("one stream too many: %v", err)
-	}
-	r.connect(otherUID, policy.Playback, 35).create(creation())
 }
 
 // Random bytes, random packets of known commands, and truncations of true ones: the server must stand, and answer a good client.

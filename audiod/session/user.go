@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 )
@@ -12,7 +13,10 @@ import (
 type user struct {
 	uid        uint32
 	base, next uint32 // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
-	streams    int    // playback streams, for the budget
+
+	streams  int           // of maxStreams
+	buffers  *mixer.Budget // of maxBuffered
+	requests bucket
 
 	// The one sink that a helper sees, with a volume of his own.
 	view   *sink
@@ -20,16 +24,13 @@ type user struct {
 	muted  bool
 }
 
-const (
-	spaceSize  = 1 << 20 // numbers of one user
-	maxStreams = 64      // of one user
-)
+const spaceSize = 1 << 20 // numbers of one user
 
 // user is the user of that uid, made when first met.
 func (s *Server) user(uid uint32) *user {
 	u := s.users[uid]
 	if u == nil {
-		u = &user{uid: uid, base: uint32(len(s.users)) % (1 << 11) * spaceSize, view: &sink{named: named{0, virtualName}}}
+		u = &user{uid: uid, base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered), view: &sink{named: named{0, virtualName}}}
 		_, cmap := s.sinks[0].mixer.Spec()
 		u.volume = native.NormVolume(len(cmap))
 		s.users[uid] = u

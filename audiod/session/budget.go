@@ -1,0 +1,34 @@
+package session
+
+import (
+	"time"
+
+	"sandbox-audio/audiod/loop"
+)
+
+// What one user may have at a time, whoever he is; README has them in one table with those of packages native and audiod. Past a limit the
+// request is answered with an error and nothing else is touched: what the user has goes on, and so does everybody else.
+const (
+	maxStreams  = 64       // playback streams
+	maxBuffered = 64 << 20 // bytes in the queues of his streams: 4 MiB each is the most that one may ask for
+	maxRequests = 4000     // requests at once, not counting the owner's; they come back at
+	requestRate = 2000     // a second
+	maxDrains   = 16       // drains of one stream that wait for their answer
+)
+
+// bucket holds the requests a user may make just now.
+type bucket struct {
+	filled time.Duration // when it was full, or will be
+}
+
+// take takes one, and reports whether there was one.
+func (b *bucket) take(clock loop.Clock) bool {
+	const each = time.Second / requestRate
+	now := clock.Now()
+	b.filled = max(b.filled, now)
+	if b.filled-now > (maxRequests-1)*each {
+		return false
+	}
+	b.filled += each
+	return true
+}

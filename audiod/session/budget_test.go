@@ -1,0 +1,147 @@
+package session
+
+import (
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
+)
+
+// Each budget is spent to the last by one user. The next request gets the error of the table in README; the user's other streams, and
+// everybody else's, go on.
+
+func small() *native.CreatePlaybackStream {
+	m := creation()
+	m.Attr = native.BufferAttr{MaxLength: 4096, TLength: 4096, Prebuf: native.Invalid, MinReq: native.Invalid}
+	return m
+}
+
+func large() *native.CreatePlaybackStream {
+	m := creation()
+	m.Attr = native.BufferAttr{MaxLength: native.Invalid, TLength: 4 << 20, Prebuf: native.Invalid, MinReq: native.Invalid}
+	return m
+}
+
+func TestBudgetOfStreams(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	var last native.CreatePlaybackStreamReply
+	for range maxStreams {
+		last = c.create(small())
+	}
+	again := r.connect(helperUID, policy.Playback, 35)
+	if err := again.call(native.OpCreatePlaybackStream, small(), nil); err != native.ErrTooLarge {
+		t.Errorf("one stream too many: %v", err)
+	}
+	r.connect(otherUID, policy.Playback, 35).create(small())
+	c.must(native.OpDeletePlaybackStream, &native.ByIndex{Index: last.Channel}, nil)
+	again.create(small())
+}
+
+func TestBudgetOfBufferedBytes(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	first := c.create(small())
+	growing := creation()
+	growing.Attr.TLength = 4096
+	grown := c.create(growing)
+	n := 0
+	for ; c.call(native.OpCreatePlaybackStream, large(), new(native.CreatePlaybackStreamReply)) == nil; n++ {
+		if n > maxStreams {
+			t.Fatal("there is no limit")
+		}
+	}
+	if n < maxBuffered/(5<<20) || n > maxBuffered/(4<<20) {
+		t.Errorf("%d streams of 4 MiB fit into %d MiB", n, maxBuffered>>20)
+	}
+	// A stream of a small target, whose client writes more than it was asked for, takes what is left and not a byte more.
+	for range 8 {
+		c.sound(grown.Channel, make([]byte, 1<<20))
+	}
+	if c.user().buffers.Left() < 0 || c.saw(native.OpOverflow) == 0 {
+		t.Errorf("%d bytes are left, %d OVERFLOWs were sent", c.user().buffers.Left(), c.saw(native.OpOverflow))
+	}
+	c.sound(first.Channel, make([]byte, first.Missing))
+	r.clock.Advance(100 * time.Millisecond)
+	if c.saw(native.OpStarted) == 0 {
+		t.Error("the stream that had its memory does not play")
+	}
+	r.connect(otherUID, policy.Playback, 35).create(large())
+
+	c.s.Close()
+	if left := c.user().buffers.Left(); left != maxBuffered {
+		t.Errorf("%d of %d bytes are free after the end", left, maxBuffered)
+	}
+}
+
+func (c *client) user() *user { return c.s.user }
+
+func TestBudgetOfRequests(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	r.clock.Advance(10 * time.Second)
+	for i := range maxRequests {
+		if err := c.call(native.OpStat, nil, new(native.StatReply)); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	if err := c.call(native.OpStat, nil, nil); err != native.ErrBusy {
+		t.Errorf("one request too many: %v", err)
+	}
+	r.connect(otherUID, policy.Playback, 35).must(native.OpStat, nil, new(native.StatReply))
+	r.clock.Advance(time.Second)
+	for i := range requestRate {
+		if err := c.call(native.OpStat, nil, new(native.StatReply)); err != nil {
+			t.Fatalf("request %d of the next second: %v", i, err)
+		}
+	}
+	if err := c.call(native.OpStat, nil, nil); err != native.ErrBusy {
+		t.Errorf("one request too many in the next second: %v", err)
+	}
+
+	owner := r.connect(ownerUID, policy.Owner, 35)
+	for i := range 2 * maxRequests {
+		if err := owner.call(native.OpStat, nil, new(native.StatReply)); err != nil {
+			t.Fatalf("request %d of the owner: %v", i, err)
+		}
+	}
+}
+
+func TestBudgetOfDrains(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	s := c.create(small())
+	c.sound(s.Channel, make([]byte, s.Missing))
+	c.must(native.OpCorkPlaybackStream, &native.Cork{Channel: s.Channel, Corked: true}, nil)
+	for range maxDrains {
+		if err := c.call(native.OpDrainPlaybackStream, &native.ByIndex{Index: s.Channel}, nil); err != errNoAnswer {
+			t.Fatalf("a drain of a corked stream: %v", err)
+		}
+	}
+	if err := c.call(native.OpDrainPlaybackStream, &native.ByIndex{Index: s.Channel}, nil); err != native.ErrBusy {
+		t.Errorf("one drain too many: %v", err)
+	}
+}
+
+func TestASlowReaderLosesOnlyItself(t *testing.T) {
+	r := newRig(t)
+	slow := r.connect(otherUID, policy.Playback, 35)
+	good := r.connect(helperUID, policy.Playback, 35)
+	s := good.create(creation())
+	for i := 0; slow.s.Fault() == nil; i++ {
+		if i > 1e6 {
+			t.Fatal("a client that never reads is kept for ever")
+		}
+		slow.s.Feed(native.AppendPacket(nil, 35, native.OpGetServerInfo, 1, nil)) // never takes the answers
+	}
+	if n := len(slow.s.Outbox()); n > maxOutbox+4096 {
+		t.Errorf("%d bytes were kept for it", n)
+	}
+	slow.s.Close()
+	good.sound(s.Channel, make([]byte, s.Missing))
+	r.clock.Advance(100 * time.Millisecond)
+	if good.saw(native.OpStarted) != 1 {
+		t.Error("the other client does not play")
+	}
+}
