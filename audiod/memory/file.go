@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	osuser "os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -42,6 +44,7 @@ func Open(folder string, clock loop.Clock, post func(func()), log func(format st
 		log("volumes are not remembered: %v", err)
 		return m
 	}
+	m.forgetStrangers()
 	left, _ := filepath.Glob(filepath.Join(folder, "."+fileName+"*")) // by a write that was cut off
 	for _, name := range left {
 		os.Remove(name)
@@ -112,6 +115,7 @@ type file struct {
 }
 
 type his struct {
+	Name       string      `json:"name,omitempty"` // of the account; a uid may be given anew
 	Microphone *microphone `json:"microphone,omitempty"`
 	Levels     []fileLevel `json:"levels,omitempty"`
 }
@@ -170,8 +174,10 @@ func (f *file) encode() ([]byte, error) {
 		}
 	}
 	name(f.Devices)
-	for _, h := range f.Users {
+	for uid, h := range f.Users {
 		name(h.Levels)
+		h.Name = accountName(uid)
+		f.Users[uid] = h
 	}
 	return json.MarshalIndent(f, "", " ")
 }
@@ -219,12 +225,31 @@ func (m *Memory) decode(text []byte) error {
 	m.devices.take(f.Devices)
 	for uid, h := range f.Users {
 		u := m.user(uid)
+		u.name = h.Name
 		u.levels.take(h.Levels)
 		if h.Microphone != nil {
 			u.microphone = Permission{h.Microphone.Access, h.Microphone.Until}
 		}
 	}
 	return nil
+}
+
+// accountName is the login name of uid, "" where /etc/passwd has none.
+var accountName = func(uid uint32) string {
+	if u, err := osuser.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// forgetStrangers drops what belonged to an account that was removed and whose uid another one has now.
+func (m *Memory) forgetStrangers() {
+	for uid, u := range m.users {
+		if name := accountName(uid); name != u.name {
+			m.log("uid %d, once %q, is %q now: what was remembered of it is forgotten", uid, u.name, name)
+			delete(m.users, uid)
+		}
+	}
 }
 
 // check reads the maps and wants everything to be what Set would have taken.

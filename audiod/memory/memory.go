@@ -37,6 +37,7 @@ type Memory struct {
 }
 
 type user struct {
+	name       string // of the account, in the file that was read
 	levels     Levels
 	microphone Permission
 }

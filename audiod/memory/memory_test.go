@@ -94,6 +94,30 @@ func TestSurvives(t *testing.T) {
 	}
 }
 
+// A uid that was given to a new account brings nothing along, least of all the microphone.
+func TestNewAccount(t *testing.T) {
+	folder, h := t.TempDir(), newHost()
+	names := map[uint32]string{1: "ann", 2: "bob"}
+	defer func(f func(uint32) string) { accountName = f }(accountName)
+	accountName = func(uid uint32) string { return names[uid] }
+	m := h.open(folder)
+	for uid := range uint32(4) {
+		m.Levels(uid).Set("a", half)
+		m.SetMicrophone(uid, Permission{Access: Allow})
+	}
+	m.Close()
+	names = map[uint32]string{1: "ann", 2: "eve", 3: "new"}
+	m = h.open(folder)
+	for uid, known := range []bool{true, true, false, false} { // 0 is no account before and after
+		if _, ok := m.Levels(uint32(uid)).Get("a"); ok != known || (m.Microphone(uint32(uid), time.Now()).Access == Allow) != known {
+			t.Errorf("uid %d: known is %v", uid, !known)
+		}
+	}
+	if len(h.said) != 2 {
+		t.Errorf("said %q", h.said)
+	}
+}
+
 // Many changes make one file, a change during the writing makes another, and no change none.
 func TestSavesInAMoment(t *testing.T) {
 	folder, h := t.TempDir(), newHost()
