@@ -12,7 +12,7 @@ import (
 
 // ConfineOptions names what the worker must still reach by path once it is confined.
 type ConfineOptions struct {
-	Write []string // files, or folders with all in them, that it opens for writing: the wav file. They must exist
+	Write []string // files, or folders with all in them, that it opens for writing: the wav file, the folder of what is remembered. They must exist
 }
 
 // Confine takes from this process, in every thread and for good, what serving sound does not need. Call it with the device and the loop

@@ -39,6 +39,7 @@ type Options struct {
 	Owners   []uint32      // users with the owner's grant; Keep adds who started it and who it runs as
 	Devices  []string      // for device.NewSinks in the worker; none is "auto"
 	User     string        // whom root becomes; "" is "sandbox-audio"
+	State    string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
 	IdleExit time.Duration // without clients for so long, the worker ends; 0 is never
 }
 
@@ -74,6 +75,7 @@ func Keep(opts Options, workerArgv ...string) error {
 			l.Close()
 		}
 	}()
+	k.remember()
 	if starter == 0 {
 		err = k.user.become(k.listeners)
 	} else if err = renounce(); err == nil {
@@ -128,6 +130,22 @@ func (k *keeper) listen() ([]Listener, error) {
 		return nil, errors.New("no address to listen on; name one with --listen unix:/path or --listen tcp:127.0.0.1:4713")
 	}
 	return Listen(addrs, trusted...)
+}
+
+// remember makes the folder in which volumes are kept. Sound does without where there can be none.
+func (k *keeper) remember() {
+	if k.opts.State == "" {
+		return
+	}
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = k.user.uid, k.user.gid
+	}
+	folder, err := stateFolder(k.opts.State, uid, gid)
+	if err != nil {
+		logf("volumes are not remembered: %v; name a folder that can be written with --state", err)
+	}
+	k.opts.State = folder
 }
 
 // run keeps a worker going.

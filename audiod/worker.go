@@ -10,6 +10,7 @@ import (
 
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/policy"
 	"sandbox-audio/audiod/session"
@@ -39,8 +40,14 @@ func Work() error {
 		return err
 	}
 	refusals := policy.NewRefusals(log)
+	remembered, written := memory.New(), []string(nil)
+	if opts.State != "" {
+		remembered, written = memory.Open(opts.State, l, l.Post, log), []string{opts.State}
+	}
+	defer remembered.Close()
 	server := session.NewServer(l, refusals, log)
-	var names, written []string
+	server.Remember(remembered)
+	var names []string
 	for _, dev := range devices {
 		sink := mixer.NewSink(l, dev, log)
 		defer sink.Close()

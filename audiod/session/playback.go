@@ -20,6 +20,7 @@ type playback struct {
 	input   *mixer.Input
 	format  native.FormatInfo
 	props   native.PropList
+	key     string   // in stream-restore
 	drains  []uint32 // tags to answer when all has been heard
 
 	// Messages sent from the audio cycle are made once.
@@ -56,6 +57,7 @@ func (c *Session) createPlayback(r *request) error {
 	if err := p.props.Update(native.UpdateReplace, m.Props); err != nil {
 		return err
 	}
+	p.recall(&opts, m.MutedSet)
 	if peer := c.synced(m.SyncID); peer != nil {
 		opts.Sync = peer.input
 	}
@@ -361,9 +363,10 @@ func (c *Session) setInputVolume(r *request) error {
 	if err := m.Volume.Check(int(p.input.Spec().Channels)); err != nil {
 		return err
 	}
-	if err := p.input.SetVolume(m.Volume); err != nil {
+	if err := p.input.SetVolume(c.capped(m.Volume)); err != nil {
 		return native.ErrInvalid
 	}
+	p.remember()
 	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 
@@ -377,6 +380,7 @@ func (c *Session) setInputMute(r *request) error {
 		return native.ErrNoEntity
 	}
 	p.input.SetMuted(m.Muted)
+	p.remember()
 	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 

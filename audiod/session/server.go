@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
 
@@ -22,6 +24,8 @@ type Server struct {
 	refusals *policy.Refusals
 	log      func(format string, args ...any)
 	started  time.Time
+	memory   *memory.Memory
+	ceilings map[uint32]pcm.Volume // by uid, where it is not full volume
 
 	sinks       []*sink
 	defaultSink *sink
@@ -34,7 +38,7 @@ type Server struct {
 
 // NewServer makes a server without devices: give it a sink before the first session. refusals is shown to the owner.
 func NewServer(clock loop.Clock, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
-	return &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), users: map[uint32]*user{}}
+	return &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{}}
 }
 
 // Sessions is the number of connections that are open.

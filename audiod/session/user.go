@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
@@ -13,6 +14,7 @@ import (
 type user struct {
 	uid        uint32
 	base, next uint32 // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
+	levels     *memory.Levels
 
 	streams  int           // of maxStreams
 	buffers  *mixer.Budget // of maxBuffered
@@ -30,7 +32,8 @@ const spaceSize = 1 << 20 // numbers of one user
 func (s *Server) user(uid uint32) *user {
 	u := s.users[uid]
 	if u == nil {
-		u = &user{uid: uid, base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered), view: &sink{named: named{0, virtualName}}}
+		u = &user{uid: uid, levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
+			view: &sink{named: named{0, virtualName}}}
 		_, cmap := s.sinks[0].mixer.Spec()
 		u.volume = native.NormVolume(len(cmap))
 		s.users[uid] = u

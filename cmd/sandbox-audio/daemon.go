@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
 
 	"sandbox-audio/audiod"
@@ -35,6 +37,7 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Allow, "allow", nil, "`USER or @GROUP` that may play, may be repeated")
 	f.StringArrayVar(&o.Devices, "device", nil, "where the sound goes, may be repeated, the first is the default: "+device.Forms)
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
+	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
 	completeFlag(cmd, "device", fixed("auto", "alsa", "null", "wav:"))
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
@@ -47,7 +50,21 @@ func runDaemon(o audiod.Options) error {
 	if o.IdleExit < 0 || o.IdleExit > 0 && o.IdleExit < time.Second {
 		return errors.New("--idle-exit must be a second or more, as in --idle-exit 1m")
 	}
+	switch o.State {
+	case "":
+		o.State = stateDir()
+	case "none":
+		o.State = ""
+	}
 	return audiod.Keep(o, workerCommand)
+}
+
+// stateDir is where the daemon's user keeps what is to last.
+func stateDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/sandbox-audio"
+	}
+	return filepath.Join(xdg.StateHome, "sandbox-audio")
 }
 
 func runtimeDir() string {

@@ -107,7 +107,7 @@ func Start(t testing.TB, owner need.User, args ...string) *Daemon {
 	dir := Folder(t, owner)
 	d := &Daemon{Owner: owner, Unix: "unix:" + dir + "/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t)), WAV: dir + "/heard.wav"}
 	ctx, cancel := context.WithCancel(context.Background())
-	argv := append([]string{"daemon", "--listen", d.Unix, "--listen", d.TCP, "--device", "wav:" + d.WAV}, args...)
+	argv := append([]string{"daemon", "--listen", d.Unix, "--listen", d.TCP, "--device", "wav:" + d.WAV, "--state", "none"}, args...)
 	cmd := owner.Command(ctx, nil, Binary(t), argv...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdout, cmd.Stderr = writer{d}, writer{d}
