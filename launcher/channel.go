@@ -31,6 +31,8 @@ type request struct {
 	Home       string   `json:"home"`
 	RuntimeDir string   `json:"runtime_dir"`
 	Umask      int      `json:"umask"`
+
+	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
 }
 
 type order struct {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -99,6 +100,9 @@ func start(req request, stdio []int) (pid int, home bool, err error) {
 			return 0, false, fmt.Errorf("make the runtime directory: %w", err)
 		}
 	}
+	if err := keepFiles(req.RuntimeDir, req.Files); err != nil {
+		return 0, false, fmt.Errorf("write into the runtime directory: %w", err)
+	}
 	if os.Chdir(req.Dir) != nil {
 		home = true
 		if err := os.Chdir(req.Home); err != nil {
@@ -155,6 +159,33 @@ func privateDir(home, dir string) error {
 		return err
 	}
 	return root.Chmod(dir, 0o700)
+}
+
+// keepFiles writes files into dir that are the helper's alone to read. Another program of the helper's may be reading
+// the earlier ones.
+func keepFiles(dir string, files map[string][]byte) error {
+	if len(files) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, text := range files {
+		f, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(0o600))
+		if err != nil {
+			return err
+		}
+		defer f.Cleanup()
+		if _, err := f.Write(text); err != nil {
+			return err
+		}
+		if err := f.CloseAtomicallyReplace(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // supervise passes orders on until the program ends, and tells how it did.

@@ -10,13 +10,13 @@ func TestEnvironmentIsBuiltNew(t *testing.T) {
 	helper := Account{Name: "alice-sandbox", Home: "/home/alice-sandbox"}
 	own := environment(nil, "/home/alice", helper, "/run/r", "unix:/s")
 	kept := []string{
-		"COLORTERM=truecolor", "DISPLAY=:0", "LANG=de_DE.UTF-8", "LC_TIME=C", "TERM=xterm", "TZ=Europe/Vienna", "http_proxy=http://10.0.0.1:3128",
+		"COLORTERM=truecolor", "LANG=de_DE.UTF-8", "LC_TIME=C", "TERM=xterm", "TZ=Europe/Vienna", "http_proxy=http://10.0.0.1:3128",
 		"LC_ALL=C", "NO_COLOR=",
 	}
 	dropped := []string{
 		// of the session, which is the owner's
 		"SSH_AUTH_SOCK=/run/ssh", "SSH_AGENT_PID=1", "GPG_AGENT_INFO=/x", "GNOME_KEYRING_CONTROL=/x", "KRB5CCNAME=FILE:/tmp/krb5cc_1000",
-		"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus", "SESSION_MANAGER=local/x", "XAUTHORITY=/home/alice/.Xauthority",
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus", "SESSION_MANAGER=local/x", "DISPLAY=:0", "XAUTHORITY=/home/alice/.Xauthority",
 		"ICEAUTHORITY=/run/user/1000/ICEauthority", "WAYLAND_DISPLAY=wayland-0", "XDG_RUNTIME_DIR=/run/user/1000", "XDG_SESSION_ID=2",
 		"XDG_ACTIVATION_TOKEN=t", "INVOCATION_ID=1", "JOURNAL_STREAM=8:1", "SUDO_USER=alice", "SUDO_COMMAND=/usr/bin/flatpak", "MAIL=/var/mail/alice", "OLDPWD=/home/alice",
 		// of the owner's sound server

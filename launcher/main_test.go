@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"sandbox-audio/e2e/need"
 	"sandbox-audio/launcher/launchertest"
 )
 
@@ -27,11 +29,19 @@ func TestMain(m *testing.M) {
 		os.Exit(Enter(os.Args[1:]))
 	case "run":
 		os.Exit(runMain())
+	case "launch":
+		os.Exit(launchMain())
 	case "nonsense":
 		os.Exit(nonsenseMain(os.Args[1:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "daemon" {
 		os.Exit(daemonMain(os.Args[2:]))
+	}
+	if os.Getuid() == 0 { // before the machine is out of reach
+		if err := need.Install(slices.Concat(need.XPackages, []string{"sudo"})...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	whyNotRoot = launchertest.Isolate()
 	os.Exit(m.Run())
@@ -65,6 +75,51 @@ func runMain() int {
 		fmt.Fprintln(os.Stderr, "run:", err)
 	}
 	return status
+}
+
+// launchMain is run as its owner calls it, without sound.
+func launchMain() int {
+	owner, err := Owner()
+	if err != nil {
+		panic(err)
+	}
+	plan, err := NewPlan(Request{
+		Profile: DefaultProfile, Argv: os.Args[1:], Environ: os.Environ(), Dir: "/",
+		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"),
+	}, owner, Config{})
+	status := StatusFailed
+	if err == nil {
+		status, err = plan.Run(nil, func(s string) { fmt.Fprintln(os.Stderr, s) })
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "launch:", err)
+	}
+	return status
+}
+
+// launcherOf is a command line's beginning for the owner of a profile that is set up.
+func launcherOf(t *testing.T, owner Account) func(env []string, argv ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "launch") // a temporary directory of the test's is open to all; that of the test binary may not be
+	for dir := filepath.Dir(path); dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return func(env []string, argv ...string) *exec.Cmd {
+		cmd := exec.Command(path, argv...)
+		cmd.Dir = "/"
+		cmd.Env = append([]string{"HOME=" + owner.Home, "USER=" + owner.Name, "PATH=/usr/bin:/bin", "LANG=C.UTF-8"}, env...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(owner.UID), Gid: uint32(owner.GID)}}
+		return cmd
+	}
 }
 
 // planFor is a plan whose helper is whoever runs the test, entered directly.

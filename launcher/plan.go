@@ -19,6 +19,8 @@ type Request struct {
 	Argv    []string // the program and its arguments
 	Environ []string // the caller's
 	Dir     string   // the caller's
+	Display string   // auto, x11 or none; empty is auto
+	X11     string   // trusted or untrusted; empty is trusted
 }
 
 // Plan is all that run is going to do, decided before anything is done. A dry run prints it.
@@ -31,6 +33,7 @@ type Plan struct {
 	Addresses []string // where the daemon listens
 	DaemonUID int
 	Notes     []string // what is not as setup leaves it, and how to repair it
+	display   display
 	request   request
 }
 
@@ -158,6 +161,10 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 		Home: f.helper.Home, RuntimeDir: runtimeDir,
 		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(p.Addresses, " ")),
 	}
+	if p.display, err = planDisplay(req); err != nil {
+		return nil, err
+	}
+	p.display.prepare(&p.request)
 	return p, nil
 }
 
@@ -196,6 +203,7 @@ func (p *Plan) String() string {
 	line("sound", strings.Join(p.Addresses, " "))
 	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
 	line("become", commandLine(p.Enter)+" @SOCKET "+strconv.Itoa(p.Owner.UID))
+	line("display", p.display.String())
 	line("directory", p.request.Dir+"   (its home, when it cannot enter that)")
 	for _, v := range p.request.Env {
 		line("environment", printable(v))

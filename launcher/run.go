@@ -60,6 +60,21 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 		}
 		go link.watch(ctx, say)
 	}
+	l, err := newLender()
+	if err != nil {
+		return StatusFailed, err
+	}
+	if err := l.sweep(); err != nil {
+		say(err.Error())
+	}
+	defer func() {
+		if err := l.takeBack(); err != nil {
+			say(err.Error())
+		}
+	}()
+	if err := p.display.lend(l, p, say); err != nil {
+		return StatusFailed, err
+	}
 	out, err := newStdio()
 	if err != nil {
 		return StatusFailed, err

@@ -13,6 +13,8 @@ import (
 type runOptions struct {
 	profile string
 	method  string
+	display string
+	x11     string
 	dryRun  bool
 }
 
@@ -21,7 +23,7 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run APP [ARG...]",
 		Short: "Run a program as the helper",
-		Long: `Run a program as the helper user, with sound. What follows APP belongs to APP.
+		Long: `Run a program as the helper user, with sound and a display. What follows APP belongs to APP.
 
 Exit status: APP's own; 128+n when signal n ended it; 125 when sandbox-audio itself failed, 126 when APP cannot be
 executed, 127 when there is no APP.`,
@@ -46,8 +48,12 @@ executed, 127 when there is no APP.`,
 	})
 	addProfileFlag(cmd, &o.profile)
 	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
+	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, x11 or none (default auto)")
+	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows) or untrusted (default trusted)")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
 	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
+	completeFlag(cmd, "display", fixed("auto", "x11", "none"))
+	completeFlag(cmd, "x11", fixed(launcher.X11Trusted, launcher.X11Untrusted))
 	return cmd
 }
 
@@ -81,6 +87,7 @@ func planRun(o runOptions, args []string) (*launcher.Plan, error) {
 	}
 	return launcher.NewPlan(launcher.Request{
 		Profile: o.profile, Method: o.method, Argv: args, Environ: os.Environ(), Dir: dir,
+		Display: o.display, X11: o.x11,
 	}, owner, config)
 }
 
