@@ -33,6 +33,45 @@ type Stats struct {
 	Xruns uint64 // times a sink ran dry while open, and silence was heard; or a source was full, and sound was lost
 }
 
+// Volume is what a Sink is as well whose hardware can be turned down and silenced by itself. The hardware may take its time: nothing here
+// waits for it.
+type Volume interface {
+	// SetVolume wants the hardware at gain, a factor for each of Config.Channels (1 is 0 dB), or at the next it can do above, and silent or not.
+	SetVolume(gain []float32, muted bool)
+	// Volume is where the hardware is now, in the same terms; ok is false where it has no volume after all, or none is known yet.
+	Volume() (gain []float32, muted, ok bool)
+	// OnVolume sets the one function that is called, from the loop, when what Volume says has changed: foreign is true when somebody else than
+	// SetVolume did it.
+	OnVolume(changed func(foreign bool))
+}
+
+// Plug tells whether something is plugged into a port.
+type Plug uint8
+
+const (
+	PlugUnknown Plug = iota
+	Unplugged
+	Plugged
+)
+
+// Port is one socket, or built-in loudspeaker, of a device.
+type Port struct {
+	Name, Description string // Name as PulseAudio would have it: "analog-output-headphones"
+	Priority          uint32
+	Plug              Plug
+	Type              uint32 // pa_device_port_type_t
+}
+
+// Ports is what a Sink is as well whose hardware has several ways out.
+type Ports interface {
+	// Ports is all of them, and the name of the one in use.
+	Ports() (all []Port, active string)
+	// SetPort uses another. The error says that there is none of that name, or that the hardware refused.
+	SetPort(name string) error
+	// OnPorts sets the one function that is called, from the loop, when what Ports says has changed.
+	OnPorts(changed func())
+}
+
 // Sink is a playback device. Only the loop's goroutine may call it.
 type Sink interface {
 	// Name is the --device form that leads to this very sink ("alsa:Intel,0", "null"); Description is for people.

@@ -1,7 +1,6 @@
 package mixer
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -30,10 +29,11 @@ type InputOptions struct {
 	Corked  bool
 	Volume  []pcm.Volume // one for each channel, one for all, or none for full volume
 	Muted   bool
-	NoRemap bool    // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
-	NoRemix bool    // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
-	Budget  *Budget // what the queue's memory is taken from; nil: without limit
-	Sync    *Input  // another input to be flushed, corked, triggered and drained together with, or nil
+	Gain    []float32 // see Input.SetGain; none is 1
+	NoRemap bool      // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
+	NoRemix bool      // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
+	Budget  *Budget   // what the queue's memory is taken from; nil: without limit
+	Sync    *Input    // another input to be flushed, corked, triggered and drained together with, or nil
 }
 
 // Input is one stream into a sink (a sink input). Make it with Sink.NewInput.
@@ -45,11 +45,10 @@ type Input struct {
 	latency  time.Duration // of the device, as granted
 	group    []*Input      // those synchronised with it, itself among them
 
-	matrix    *pcm.Matrix              // nil where channels go straight through
-	resampler *pcm.Resampler           // nil at the device's rate
-	gain      [pcm.MaxChannels]float32 // in force, for each channel of the stream
-	target    [pcm.MaxChannels]float32 // where gain is going
-	ramping   bool
+	matrix    *pcm.Matrix    // nil where channels go straight through
+	resampler *pcm.Resampler // nil at the device's rate
+	own       gains          // of the stream's channels
+	users     gains          // of the sink's channels
 
 	corked   bool
 	running  bool // among the sink's running inputs
@@ -58,6 +57,8 @@ type Input struct {
 	draining bool
 	tail     int   // frames until the resampler has given out what it holds
 	from, to int64 // of the sink's rendered frames, the span this input last sounded without a break in
+	hole     hole  // but for this one
+	moved    bool  // to this sink, and did not sound there yet
 
 	underrunFor, playingFor uint64 // bytes since sound stopped, started (PulseAudio's names)
 	underruns               uint64
@@ -80,7 +81,8 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 		}
 	}
 	in.aim()
-	in.gain, in.ramping = in.target, false
+	in.own.settle()
+	in.users.settle()
 	var start int64
 	if opts.Sync != nil {
 		start = opts.Sync.queue.read
@@ -110,6 +112,7 @@ func (in *Input) join(other *Input) {
 func (in *Input) connect() {
 	s, spec := in.sink, in.opts.Spec
 	in.matrix, in.resampler = nil, nil
+	in.aim()
 	if m := in.matching(s.conf.Channels); !m.Identity() {
 		in.matrix = m
 	}
@@ -158,7 +161,7 @@ func (in *Input) Attr() (BufferAttr, time.Duration) { return in.queue.attr, in.l
 // SetAttr asks for other buffer attributes; Attr then tells what was granted.
 func (in *Input) SetAttr(attr BufferAttr, mode LatencyMode) {
 	fixed, latency := attr.fix(in.opts.Spec, mode, in.sink.grant)
-	in.latency = latency
+	in.opts.Attr, in.opts.Latency, in.latency = attr, mode, latency
 	in.queue.setAttr(fixed, mode)
 	in.sink.retarget()
 	in.changed()
@@ -281,19 +284,24 @@ type Timing struct {
 // Timing is the stream's state now. Its latency counts only frames of this stream: never more than it has given.
 func (in *Input) Timing() Timing {
 	s := in.sink
-	heard, to := s.rendered-int64(s.unheard()), in.to
-	if in.sounding {
-		to = s.rendered
-	}
-	latency := s.duration(int(max(0, to-max(heard, in.from))))
+	heard := s.rendered - int64(s.unheard())
+	latency := s.duration(int(max(0, in.end()-max(heard, in.from)-in.hole.after(heard))))
 	if in.resampler != nil && in.sounding {
 		latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
 	}
-	t := Timing{Latency: latency, Playing: in.sounding, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor, UnderrunFor: in.underrunFor}
+	t := Timing{Latency: latency, Playing: in.sounding && !s.suspended, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor, UnderrunFor: in.underrunFor}
 	if in.playingFor == 0 && in.to == 0 {
 		t.UnderrunFor = ^uint64(0)
 	}
 	return t
+}
+
+// end is the sink's frame up to which the input has had its say.
+func (in *Input) end() int64 {
+	if in.sounding && !in.moved {
+		return in.sink.rendered
+	}
+	return in.to
 }
 
 // InputState is what a person would want to know of a sink input.
@@ -307,37 +315,4 @@ type InputState struct {
 // State is what the input is and does now.
 func (in *Input) State() InputState {
 	return InputState{Timing: in.Timing(), Queued: in.opts.Spec.Duration(in.queue.length()), Underruns: in.underruns, Peak: in.peak.read(in.sink.clock.Now())}
-}
-
-// Volume is the volume of each channel, and whether the stream is muted.
-func (in *Input) Volume() ([]pcm.Volume, bool) { return in.opts.Volume, in.opts.Muted }
-
-// SetVolume sets each channel's volume; one value stands for all. Nothing is played louder than it was sent.
-func (in *Input) SetVolume(v []pcm.Volume) error {
-	if len(v) != 1 && len(v) != len(in.opts.Volume) {
-		return fmt.Errorf("%d volumes for %d channels", len(v), len(in.opts.Volume))
-	}
-	for i := range in.opts.Volume {
-		in.opts.Volume[i] = v[min(i, len(v)-1)]
-	}
-	in.aim()
-	return nil
-}
-
-// SetMuted silences the stream, or lets it be heard.
-func (in *Input) SetMuted(muted bool) {
-	in.opts.Muted = muted
-	in.aim()
-}
-
-// aim works out the gains that volume and mute amount to.
-func (in *Input) aim() {
-	for i, v := range in.opts.Volume {
-		in.opts.Volume[i] = min(v, pcm.VolumeNorm)
-		in.target[i] = in.opts.Volume[i].Linear()
-		if in.opts.Muted {
-			in.target[i] = 0
-		}
-	}
-	in.ramping = true
 }

@@ -489,7 +489,7 @@ func energy(h []float32) (db float64) {
 
 func TestVolumeMuteAndNoClick(t *testing.T) {
 	b := newBench(t, device.Config{})
-	p := &tone{freq: 100, amp: 0.9}
+	p := &tone{freq: 100, amp: 0.09}
 	p.t = t
 	in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Attr: whatever}, p)
 	if err != nil {
@@ -508,7 +508,7 @@ func TestVolumeMuteAndNoClick(t *testing.T) {
 		volume pcm.Volume
 		mute   bool
 		want   float64 // amplitude
-	}{{0x8000, false, 0.9 / 8}, {0x10000, false, 0.9}, {0x7FFFFFFE, false, 0.9}, {0x10000, true, 0}, {0x4000, false, 0.9 / 64}}
+	}{{0x8000, false, 0.09 / 8}, {0x10000, false, 0.09}, {0x7FFFFFFE, false, 0.9}, {0x10000, true, 0}, {0x4000, false, 0.09 / 64}}
 	for _, s := range steps {
 		if err := in.SetVolume([]pcm.Volume{s.volume}); err != nil {
 			t.Fatal(err)

@@ -1,10 +1,22 @@
 package mixer
 
-import "sandbox-audio/audiod/pcm"
+import (
+	"slices"
+
+	"sandbox-audio/audiod/pcm"
+)
 
 // render adds n frames of the input to mix. It is the inside of the audio cycle.
 func (in *Input) render(mix []float32, n int) {
 	s := in.sink
+	at := s.rendered
+	if wait := int(in.to - at); wait > 0 { // still playing where it was moved from
+		wait = min(wait, n)
+		at, n, mix = at+int64(wait), n-wait, mix[wait*len(s.conf.Channels):]
+		if n == 0 {
+			return
+		}
+	}
 	need := n
 	if in.resampler != nil {
 		need = in.resampler.Need(n)
@@ -17,16 +29,19 @@ func (in *Input) render(mix []float32, n int) {
 		return
 	}
 	if !in.sounding {
-		in.from = s.rendered
+		in.from, in.hole = at, hole{}
 		in.sounding = true
+	} else if in.moved && in.to < at {
+		in.hole = hole{in.to, at}
 	}
+	in.moved = false
 	if dry {
 		return
 	}
 	if got < need {
 		in.tail = max(0, in.tail-n*(need-got)/need)
 	}
-	in.to = s.rendered + int64(n)
+	in.to = at + int64(n)
 	s.lastSound = in.to
 	in.blend(mix, src, n)
 }
@@ -95,11 +110,11 @@ func (in *Input) dry(n int) {
 func (in *Input) blend(mix, src []float32, n int) {
 	s := in.sink
 	channels, out := int(in.opts.Spec.Channels), len(s.conf.Channels)
-	uniform := in.uniform()
-	if !uniform && in.matrix != nil { // gains belong to channels that will be gone after the matrix
+	uniform := in.own.uniform(channels)
+	if !uniform && in.matrix != nil { // the stream's gains belong to channels that will be gone after the matrix
 		scaled := s.scratch[1][:len(src)]
 		clear(scaled)
-		in.add(scaled, src, channels, in.gain[:channels], in.target[:channels])
+		in.add(scaled, src, channels, in.own.now[:channels], in.own.to[:channels])
 		src = scaled
 	}
 	if in.matrix != nil && out <= channels {
@@ -113,27 +128,19 @@ func (in *Input) blend(mix, src []float32, n int) {
 	if in.matrix != nil && out > channels {
 		src = in.remap(src, channels, out)
 	}
-	peak := pcm.Peak(src)
-	switch {
-	case in.matrix == nil:
-		in.add(mix, src, out, in.gain[:out], in.target[:out])
-		in.peak.add(peak*in.loudest(), s.clock.Now())
-	case uniform:
-		var from, to [pcm.MaxChannels]float32
-		for i := range out {
-			from[i], to[i] = in.gain[0], in.target[0]
+	from, to := in.users.now, in.users.to
+	for i := range out {
+		switch {
+		case in.matrix == nil:
+			from[i], to[i] = from[i]*in.own.now[i], to[i]*in.own.to[i]
+		case uniform:
+			from[i], to[i] = from[i]*in.own.now[0], to[i]*in.own.to[0]
 		}
-		in.add(mix, src, out, from[:out], to[:out])
-		in.peak.add(peak*in.loudest(), s.clock.Now())
-	default:
-		var unity [pcm.MaxChannels]float32
-		for i := range out {
-			unity[i] = 1
-		}
-		pcm.MixInto(mix, src, out, unity[:out], unity[:out])
-		in.peak.add(peak, s.clock.Now())
 	}
-	in.gain, in.ramping = in.target, false
+	in.add(mix, src, out, from[:out], to[:out])
+	in.peak.add(pcm.Peak(src)*slices.Max(to[:out]), s.clock.Now())
+	in.own.settle()
+	in.users.settle()
 }
 
 func (in *Input) remap(src []float32, from, to int) []float32 {
@@ -151,27 +158,10 @@ func (in *Input) remap(src []float32, from, to int) []float32 {
 
 // add mixes src into dst, over rampTime from one gain to the other where they differ.
 func (in *Input) add(dst, src []float32, channels int, from, to []float32) {
-	if in.ramping {
+	if in.own.ramping || in.users.ramping {
 		n := min(len(src), in.sink.frames(rampTime)*channels)
 		pcm.MixInto(dst[:n], src[:n], channels, from, to)
 		dst, src = dst[n:], src[n:]
 	}
 	pcm.MixInto(dst, src, channels, to, to)
-}
-
-// uniform reports whether all channels have the same gain, now and where it is going.
-func (in *Input) uniform() bool {
-	for i := 1; i < int(in.opts.Spec.Channels); i++ {
-		if in.gain[i] != in.gain[0] || in.target[i] != in.target[0] {
-			return false
-		}
-	}
-	return true
-}
-
-func (in *Input) loudest() (gain float32) {
-	for _, g := range in.target[:in.opts.Spec.Channels] {
-		gain = max(gain, g)
-	}
-	return gain
 }

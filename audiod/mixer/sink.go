@@ -11,6 +11,7 @@ package mixer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sandbox-audio/audiod/device"
@@ -36,6 +37,12 @@ type Sink struct {
 	conf    device.Config
 	open    bool
 	timer   *loop.Timer
+	changed func() // see OnChange
+
+	suspended bool
+	volume    []pcm.Volume // as it was set, for each channel
+	muted     bool
+	gains     gains // what of it is done here
 
 	inputs  []*Input
 	running []*Input      // those with something to play, or that let time pass
@@ -56,12 +63,21 @@ type Sink struct {
 // NewSink makes a sink on dev, which it opens and closes once to learn what it can do. Where that fails the sink plays into silence
 // that keeps time, tries dev again whenever it starts to play, and says so to log.
 func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
-	s := &Sink{clock: clock, log: log, wanted: dev, device: dev}
+	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, changed: func() {}}
 	s.timer = clock.NewTimer(s.wake)
 	s.start()
 	s.stop()
+	if v, ok := dev.(device.Volume); ok {
+		v.OnVolume(s.hardwareChanged)
+		s.hardwareChanged(true)
+	}
+	s.gains.settle()
 	return s
 }
+
+// OnChange sets the one function that is called when the sink has changed without being told to: its volume was turned by hand, its device
+// was lost or is there again.
+func (s *Sink) OnChange(changed func()) { s.changed = changed }
 
 // Name is the --device form of the device that was asked for.
 func (s *Sink) Name() string { return s.wanted.Name() }
@@ -78,6 +94,7 @@ type State struct {
 	Hardware    string        // the format it runs at
 	Trouble     string        // why it is not the device that was asked for; empty when it is
 	Open        bool          // the hardware is held
+	Suspended   bool          // by Suspend
 	Latency     time.Duration // from the mixer to the ear, now; 0 when closed
 	Xruns       uint64
 	Peak        float32 // loudest sample of late, full scale 1, falling
@@ -85,7 +102,7 @@ type State struct {
 
 // State is what the sink is and does now.
 func (s *Sink) State() State {
-	st := State{Device: s.device.Name(), Description: s.device.Description(), Hardware: s.conf.Hardware, Open: s.open,
+	st := State{Device: s.device.Name(), Description: s.device.Description(), Hardware: s.conf.Hardware, Open: s.open, Suspended: s.suspended,
 		Latency: s.duration(s.unheard()), Xruns: s.wanted.Stats().Xruns, Peak: s.peak.read(s.clock.Now())}
 	if s.trouble != nil {
 		st.Trouble = s.trouble.Error()
@@ -121,15 +138,24 @@ func (s *Sink) start() {
 	}
 	conf, err := s.wanted.Open()
 	if err == nil {
-		if s.trouble != nil {
-			s.log("%s plays again", s.wanted.Name())
-		}
+		again := s.trouble != nil
 		s.device, s.trouble = s.wanted, nil
-	} else {
-		conf = s.silence(err)
+		s.opened(conf)
+		if again {
+			s.log("%s plays again", s.wanted.Name())
+			s.order()
+			s.changed()
+		}
+		return
 	}
+	s.opened(s.silence(err))
+}
+
+// opened takes note that the device is open and runs at conf.
+func (s *Sink) opened(conf device.Config) {
 	s.open, s.idleSince = true, 0
 	s.configure(conf)
+	s.gains.settle()
 }
 
 // silence puts the null device in the place of one that failed with err.
@@ -137,6 +163,7 @@ func (s *Sink) silence(err error) device.Config {
 	if s.trouble == nil || s.trouble.Error() != err.Error() {
 		s.log("%s cannot play: %v; playing into silence until it can", s.wanted.Name(), err)
 	}
+	defer s.changed()
 	s.trouble = err
 	err = nil
 	if s.device == s.wanted {
@@ -155,11 +182,15 @@ func (s *Sink) configure(conf device.Config) {
 	s.conf, s.pending = conf, nil
 	if !same {
 		s.mix = make([]float32, quantum*len(conf.Channels))
+		if len(s.volume) != len(conf.Channels) {
+			s.volume = slices.Repeat([]pcm.Volume{loudest(s.volume)}, len(conf.Channels))
+		}
 		s.usual = pcm.NewResampler(1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
 			in.connect()
 		}
 	}
+	s.aim()
 	s.retarget()
 }
 
@@ -183,8 +214,24 @@ func (s *Sink) stop() {
 	s.open, s.pending = false, nil
 }
 
+// Suspend lets the device go and holds all streams where they are, or lets them go on.
+func (s *Sink) Suspend(suspended bool) {
+	if s.suspended == suspended {
+		return
+	}
+	s.suspended = suspended
+	if suspended {
+		s.stop()
+	} else if len(s.running) > 0 {
+		s.kick()
+	}
+}
+
 // kick makes the next turn of the loop mix what there is room for.
 func (s *Sink) kick() {
+	if s.suspended {
+		return
+	}
 	s.start()
 	s.timer.Set(s.clock.Now())
 }
@@ -274,6 +321,7 @@ func (s *Sink) cycle(n int) {
 		}
 	}
 	s.rendered += int64(n)
+	s.amplify(mix)
 	pcm.Clip(mix)
 	s.peak.add(pcm.Peak(mix), s.clock.Now())
 	s.pending = mix

@@ -1,6 +1,10 @@
 package pcm
 
-import "github.com/tphakala/simd/f32"
+import (
+	"math"
+
+	"github.com/tphakala/simd/f32"
+)
 
 // Volume is PulseAudio's: 0 is silence, VolumeNorm full, and it rises as the cube root of the amplitude
 // because that is nearer to how loud it seems (pulse/volume.h).
@@ -20,6 +24,12 @@ func (v Volume) Valid() bool { return v <= MaxVolume }
 func (v Volume) Linear() float32 {
 	f := float64(v) / float64(VolumeNorm)
 	return float32(f * f * f)
+}
+
+// VolumeOf is the volume whose factor is nearest to linear; nothing is louder than MaxVolume.
+func VolumeOf(linear float32) Volume {
+	v := math.Round(math.Cbrt(float64(max(linear, 0))) * float64(VolumeNorm))
+	return Volume(min(v, float64(MaxVolume)))
 }
 
 // MixInto adds src to dst, both interleaved, each channel times a gain that moves evenly from its from, where the
@@ -59,5 +69,17 @@ func MixInto(dst, src []float32, channels int, from, to []float32) {
 		}
 	case to[0] != 0:
 		f32.AddScaled(dst, to[0], src)
+	}
+}
+
+// Scale multiplies buf, interleaved, in place, each channel by a gain that moves evenly from its from to its to.
+func Scale(buf []float32, channels int, from, to []float32) {
+	frames := len(buf) / channels
+	per := 1 / float32(max(frames, 1))
+	for c := range channels {
+		g, step := from[c], (to[c]-from[c])*per
+		for i, k := c, float32(1); i < frames*channels; i, k = i+channels, k+1 {
+			buf[i] *= g + step*k
+		}
 	}
 }

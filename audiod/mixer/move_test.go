@@ -1,0 +1,146 @@
+package mixer
+
+import (
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/pcm"
+)
+
+// second adds another card and sink to a bench, on the same clock.
+func (b *bench) second(c device.Config) (*devicetest.Card, *Sink) {
+	card := devicetest.New(b.clock, c)
+	return card, NewSink(b.clock, card, b.t.Logf)
+}
+
+// played is the client's reckoning of what has been heard, in time.
+func played(in *Input) time.Duration {
+	t := in.Timing()
+	return in.Spec().Duration(t.ReadIndex) - t.Latency
+}
+
+// A stream goes from card to card, of other rates too, at awkward moments: each frame is heard once, and the client's clock neither leaps nor runs
+// backwards.
+func TestMove(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		b := newBench(t, device.Config{})
+		card2, sink2 := b.second(device.Config{})
+		if busy { // where something plays already, more has been rendered than the newcomer left behind
+			in, err := sink2.NewInput(InputOptions{Spec: stereo16(48000), Map: pcm.StereoMap, Attr: BufferAttr{Whatever, Whatever, 0, Whatever}}, &player{t: t})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Missing()
+			in.Start()
+		}
+		p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+		first, total := 0, 0
+		count := func(h []float32) (n int) {
+			for i := 0; i < len(h); i += 2 {
+				if h[i] != 0 {
+					n++
+				}
+			}
+			return n
+		}
+		position := time.Duration(0)
+		moves := 0
+		for ms := range 3000 {
+			p.feed()
+			b.clock.Advance(time.Millisecond)
+			first += count(b.card.Heard())
+			total += count(card2.Heard())
+			now := played(p.in)
+			stalled := now == position && moves == 0 && ms > 300
+			if d := now - position; d < -time.Microsecond || d > 2*time.Millisecond && ms > 0 || stalled {
+				t.Fatalf("busy %v, %d ms, after %d moves: the clock went from %v to %v", busy, ms, moves, position, now)
+			}
+			position = now
+			if ms%137 == 136 {
+				to := sink2
+				if moves++; moves%2 == 0 {
+					to = b.sink
+				}
+				if err := p.in.Move(to); err != nil {
+					t.Fatal(err)
+				}
+				if now := played(p.in); now < position || now > position+25*time.Microsecond { // one frame of rounding
+					t.Fatalf("busy %v: the move makes %v of %v", busy, now, position)
+				}
+			}
+		}
+		want := int(position * 48 / time.Millisecond)
+		if got := first + total; got < want-48*moves || got > want+48 { // frames at the bottom of a fade are rounded to nothing
+			t.Errorf("busy %v: %d frames were heard of %d", busy, got, want)
+		}
+		if position < 2500*time.Millisecond {
+			t.Errorf("busy %v: after 3 s and %d moves %v have been played", busy, moves, position)
+		}
+		p.in.Close()
+		b.clock.Advance(time.Second)
+		if b.card.IsOpen() || len(b.sink.Inputs()) != 0 || busy != card2.IsOpen() {
+			t.Error("something is left behind")
+		}
+	}
+}
+
+// A stream that has played out but for what the old card still has is drained all the same.
+func TestMoveWhileDraining(t *testing.T) {
+	b := newBench(t, device.Config{})
+	_, sink2 := b.second(device.Config{Rate: 44100})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true})
+	p.in.Write(make([]byte, 4*4800))
+	p.in.Cork(false)
+	if p.in.Drain() {
+		t.Fatal("drained before it was heard")
+	}
+	b.clock.Advance(60 * time.Millisecond)
+	p.in.Move(sink2)
+	if p.drained != 0 {
+		t.Fatal("drained too early")
+	}
+	b.clock.Advance(time.Second)
+	if p.drained != 1 {
+		t.Errorf("drained %d times", p.drained)
+	}
+	if n := b.clock.Timers(); n != 0 {
+		t.Errorf("%d timers are left", n)
+	}
+}
+
+func TestMoveTogetherIsRefused(t *testing.T) {
+	b := newBench(t, device.Config{})
+	_, sink2 := b.second(device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Sync: p.in})
+	if err := p.in.Move(sink2); err != ErrTogether {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSuspend(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(300 * time.Millisecond)
+	b.sink.Suspend(true)
+	if b.card.IsOpen() || !b.sink.State().Suspended {
+		t.Fatal("the card is held")
+	}
+	before := p.in.Timing()
+	b.run(300 * time.Millisecond)
+	if after := p.in.Timing(); after.ReadIndex != before.ReadIndex || after.Playing {
+		t.Errorf("while suspended it went from %+v to %+v", before, after)
+	}
+	late := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(100 * time.Millisecond)
+	if late.started != 0 || b.card.IsOpen() {
+		t.Error("a suspended sink plays")
+	}
+	b.sink.Suspend(false)
+	b.run(300 * time.Millisecond)
+	if after := p.in.Timing(); !after.Playing || after.ReadIndex <= before.ReadIndex || len(p.underrun) != 0 || late.started != 1 {
+		t.Errorf("afterwards: %+v, %d underruns, the new one started %d times", after, len(p.underrun), late.started)
+	}
+}
