@@ -133,15 +133,16 @@ func (l *Levels) Get(key string) (level Level, ok bool) {
 	return e.level, true
 }
 
-// Set remembers a level, which it takes over: the caller does not change its slices any more. An invalid one is passed over.
-func (l *Levels) Set(key string, level Level) {
+// Set remembers a level, which it takes over: the caller does not change its slices any more. It reports whether that is something new; an
+// invalid level is passed over.
+func (l *Levels) Set(key string, level Level) bool {
 	key = bounded(key)
 	if level.check() != nil || key == "" {
-		return
+		return false
 	}
 	if old, ok := l.Get(key); ok {
 		if old.equal(level) {
-			return
+			return false
 		}
 		l.all[len(l.all)-1].level = level
 	} else {
@@ -151,6 +152,7 @@ func (l *Levels) Set(key string, level Level) {
 		l.all = append(l.all, entry{key, level})
 	}
 	l.memory.changed()
+	return true
 }
 
 // Delete forgets a level and reports whether it was there.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -220,8 +222,28 @@ func understood(t *testing.T, c *Client) {
 	call(OpDeletePlaybackStream, &ByIndex{play.Channel}, nil, ErrNoEntity)
 	call(OpDeleteRecordStream, &ByIndex{record.Channel}, nil, ErrNoEntity)
 	if c.version >= 14 {
-		test := &Extension{Invalid, "module-stream-restore", []byte{'L', 0, 0, 0, 0}}
-		call(OpExtension, test, &index, nil)
+		restore := func(m *StreamRestore) *Extension {
+			w := NewWriter(nil, c.version)
+			m.Fields(w)
+			return &Extension{Invalid, StreamRestoreModule, w.Bytes()}
+		}
+		call(OpExtension, restore(&StreamRestore{Command: RestoreTest}), &index, nil)
+		entries := RestoreEntries{{"sink-input-by-media-role:event", pcm.StereoMap, CVolume{1, 2}, "out", true}, {Key: "sink-input-by-media-name:x", Muted: true}}
+		call(OpExtension, restore(&StreamRestore{Command: RestoreSubscribe, Enable: true}), nil, nil)
+		call(OpExtension, restore(&StreamRestore{Command: RestoreWrite, Mode: UpdateSet, Apply: true, Entries: entries}), nil, nil)
+		var got RestoreEntries
+		call(OpExtension, restore(&StreamRestore{Command: RestoreRead}), &got, nil)
+		slices.SortFunc(got, func(a, b RestoreEntry) int { return strings.Compare(b.Key, a.Key) })
+		for i, want := range entries {
+			if len(got) != 2 || fmt.Sprint(got[i]) != fmt.Sprint(want) {
+				t.Errorf("remembered: %+v", got)
+			}
+		}
+		call(OpExtension, restore(&StreamRestore{Command: RestoreDelete, Keys: []string{entries[0].Key, entries[1].Key}}), nil, nil)
+		call(OpExtension, restore(&StreamRestore{Command: RestoreRead}), &got, nil)
+		if len(got) != 0 {
+			t.Errorf("remembered after it was deleted: %+v", got)
+		}
 		call(OpExtension, &Extension{Module: Invalid, Name: "none"}, nil, ErrNoExtension)
 	}
 	if c.version >= 15 {

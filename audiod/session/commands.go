@@ -41,7 +41,7 @@ var commands = [native.NumOps]command{
 	native.OpGetSampleInfoList:       {do: (*Session).emptyList},
 	native.OpSubscribe:               {do: (*Session).subscribe},
 	native.OpSendObjectMessage:       {do: (*Session).objectMessage},
-	native.OpExtension:               {answer: native.ErrNoExtension},
+	native.OpExtension:               {do: (*Session).extension},
 
 	native.OpCreatePlaybackStream:         {do: (*Session).createPlayback},
 	native.OpDeletePlaybackStream:         {do: (*Session).deletePlayback},

@@ -66,5 +66,7 @@ func (p *playback) recall(opts *mixer.InputOptions, mutedSet bool) {
 // remember keeps the volume and mute that the stream has now for its program.
 func (p *playback) remember() {
 	volume, muted := p.input.Volume()
-	p.session.user.levels.Set(p.key, memory.Level{Volume: slices.Clone(volume), Map: p.input.Map(), Muted: muted})
+	if u := p.session.user; u.levels.Set(p.key, memory.Level{Volume: slices.Clone(volume), Map: p.input.Map(), Muted: muted}) {
+		p.session.server.restoreChanged(u)
+	}
 }

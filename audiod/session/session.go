@@ -31,6 +31,7 @@ type Session struct {
 	index      uint32
 	props      native.PropList
 	subscribed native.Mask
+	restoring  bool        // wants to hear of changes of what is remembered
 	streams    []*playback // by channel; nil where deleted
 	limit      *loop.Timer // of the time to authenticate
 
