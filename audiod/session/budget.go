@@ -13,6 +13,7 @@ const (
 	maxBuffered = 64 << 20 // bytes in the queues of his streams: 4 MiB each is the most that one may ask for
 	maxRequests = 4000     // requests at once, not counting the owner's; they come back at
 	requestRate = 2000     // a second
+	maxEvents   = 1024     // of subscriptions, that one client has not read
 	maxDrains   = 16       // drains of one stream that wait for their answer
 )
 

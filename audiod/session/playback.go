@@ -162,6 +162,7 @@ func (p *playback) close() {
 		c.refuse(tag, native.ErrNoEntity)
 	}
 	c.streams[p.channel] = nil
+	c.unwant(p)
 	c.user.streams--
 	if c.sound == p {
 		c.sound = nil
@@ -179,8 +180,7 @@ func (p *playback) write(b []byte) {
 
 // Wants, Started, Underrun and Drained are called by the mixer.
 func (p *playback) Wants(bytes int) {
-	p.request.Length = uint32(bytes)
-	p.session.send(native.OpRequest, &p.request)
+	p.session.want(p, bytes)
 }
 
 func (p *playback) Started() { p.session.send(native.OpStarted, &p.event) }

@@ -13,7 +13,6 @@ import (
 
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/memory"
-	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
@@ -60,22 +59,4 @@ func (s *Server) stream(index uint32) *playback {
 		}
 	}
 	return nil
-}
-
-// announce tells all who subscribed to it, and may see an object of owner's, that something happened to it.
-func (s *Server) announce(event native.Event, index uint32, owner *Session) {
-	for _, c := range s.sessions {
-		if c.subscribed&event.Mask() != 0 && (owner == nil || c.sees(owner)) {
-			c.send(native.OpSubscribeEvent, &native.SubscribeEvent{Event: event, Index: index})
-		}
-	}
-}
-
-// announceToOwner tells the owner's sessions of what helpers do not know to exist.
-func (s *Server) announceToOwner(event native.Event, index uint32) {
-	for _, c := range s.sessions {
-		if c.grant == policy.Owner && c.subscribed&event.Mask() != 0 {
-			c.send(native.OpSubscribeEvent, &native.SubscribeEvent{Event: event, Index: index})
-		}
-	}
 }

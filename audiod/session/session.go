@@ -43,8 +43,10 @@ type Session struct {
 	request request   // being answered
 	sound   *playback // where a sound packet goes; nil when its stream is gone
 
-	outbox []byte
-	fault  error // ends the session
+	outbox  []byte
+	pending []native.SubscribeEvent // to go into the outbox
+	wanting []*playback             // whose REQUESTs are
+	fault   error                   // ends the session
 }
 
 // Open begins the session of an admitted peer. recheck is asked once more, after the handshake, whether the peer is still who it was.
@@ -84,7 +86,12 @@ func (c *Session) fail(err error) {
 }
 
 // Outbox is the bytes to be written to the client; Sent tells how many of them were.
-func (c *Session) Outbox() []byte { return c.outbox }
+func (c *Session) Outbox() []byte {
+	if len(c.outbox) < eventRoom {
+		c.gather()
+	}
+	return c.outbox
+}
 
 // Sent drops the first n bytes of the outbox.
 func (c *Session) Sent(n int) {
