@@ -1,22 +1,19 @@
 package mixer
 
-import (
-	"errors"
-	"slices"
-)
+import "slices"
 
-// ErrTogether is returned for an input that plays together with others and cannot leave them.
-var ErrTogether = errors.New("synchronised with other streams")
-
-// Move takes the input to another sink, with all that is queued. What the old device has of it is still heard there, and the new one takes up
-// where that ends, so that the stream's clock goes on without a leap. Attr tells what the new sink grants.
-func (in *Input) Move(to *Sink) error {
-	switch {
-	case to == in.sink:
-		return nil
-	case len(in.group) > 1:
-		return ErrTogether
+// Move takes the input to another sink, with all that is queued, and with it those that it is synchronised with. What the old device has of it
+// is still heard there, and the new one takes up where that ends, so that the stream's clock goes on without a leap. Attr tells what the new sink
+// grants.
+func (in *Input) Move(to *Sink) {
+	for _, member := range in.group {
+		if member.sink != to {
+			member.move(to)
+		}
 	}
+}
+
+func (in *Input) move(to *Sink) {
 	from := in.sink
 	left := max(0, from.duration(int(in.end()-from.rendered)+from.unheard()))
 	running, sounding := in.running, in.sounding
@@ -42,7 +39,6 @@ func (in *Input) Move(to *Sink) error {
 		to.kick()
 	}
 	in.changed()
-	return nil
 }
 
 // hole is a span of the sink's frames in which an input that was moved there had to be silent, because more than it was still playing elsewhere

@@ -63,9 +63,7 @@ func TestMove(t *testing.T) {
 				if moves++; moves%2 == 0 {
 					to = b.sink
 				}
-				if err := p.in.Move(to); err != nil {
-					t.Fatal(err)
-				}
+				p.in.Move(to)
 				if now := played(p.in); now < position || now > position+25*time.Microsecond { // one frame of rounding
 					t.Fatalf("busy %v: the move makes %v of %v", busy, now, position)
 				}
@@ -110,13 +108,20 @@ func TestMoveWhileDraining(t *testing.T) {
 	}
 }
 
-func TestMoveTogetherIsRefused(t *testing.T) {
+// Streams that play together move together, and are together to the frame where they come.
+func TestMoveTogether(t *testing.T) {
 	b := newBench(t, device.Config{})
 	_, sink2 := b.second(device.Config{})
 	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
-	b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Sync: p.in})
-	if err := p.in.Move(sink2); err != ErrTogether {
-		t.Errorf("%v", err)
+	q := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Sync: p.in})
+	b.run(300 * time.Millisecond)
+	q.in.Move(sink2)
+	b.run(300 * time.Millisecond)
+	if len(b.sink.Inputs()) != 0 || len(sink2.Inputs()) != 2 {
+		t.Errorf("%d are left, %d have come", len(b.sink.Inputs()), len(sink2.Inputs()))
+	}
+	if a, b := p.in.Timing(), q.in.Timing(); a.ReadIndex != b.ReadIndex || a.Latency != b.Latency || !a.Playing {
+		t.Errorf("%+v beside %+v", a, b)
 	}
 }
 

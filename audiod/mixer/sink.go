@@ -75,6 +75,15 @@ func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...
 	return s
 }
 
+// NewSilence makes a sink without a device, that keeps time.
+func NewSilence(clock loop.Clock, log func(format string, args ...any)) *Sink {
+	null, err := device.New("null", clock)
+	if err != nil {
+		panic(err) // there is always silence
+	}
+	return NewSink(clock, null, log)
+}
+
 // OnChange sets the one function that is called when the sink has changed without being told to: its volume was turned by hand, its device
 // was lost or is there again.
 func (s *Sink) OnChange(changed func()) { s.changed = changed }

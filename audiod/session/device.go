@@ -34,17 +34,37 @@ type sink struct {
 const (
 	virtualName        = "sandbox-audio"
 	virtualDescription = "Sandbox audio"
+	virtualKey         = "sink:" + virtualName // of its volume in the memory
 )
 
-// AddSink lets clients play on m. The first sink is the default.
+// AddSink lets clients play on m, as loud as it was when it was last there. The first sink is the default, until the one comes that the owner chose.
 func (s *Server) AddSink(m *mixer.Sink) {
 	k := &sink{named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, m}
 	s.nextSink++
 	s.sinks = append(s.sinks, k)
-	if s.defaultSink == nil {
-		s.defaultSink = k
+	if level, ok := s.memory.Devices().Get(k.name); ok {
+		_, cmap := m.Spec()
+		m.SetVolume(level.On(cmap))
+		m.SetMuted(level.Muted)
 	}
+	m.OnChange(func() { s.turned(k) })
 	s.announceToOwner(native.EventSink|native.EventNew, k.index)
+	if chosen, _ := s.memory.Defaults(); s.defaultSink == nil {
+		s.defaultSink = k
+	} else if k.name == chosen {
+		s.setDefault(k)
+	}
+	if s.silence != nil && s.silence != m {
+		stand := s.silence
+		s.silence = nil
+		s.RemoveSink(stand)
+	}
+}
+
+// spec is what helpers may know of a sink's format.
+func (k *sink) spec() string {
+	spec, cmap := k.mixer.Spec()
+	return spec.String() + cmap.String()
 }
 
 // deviceName makes a name that PulseAudio's tools accept of a --device form: "alsa:Intel,0" is PREFIX.Intel.0, and of all others the kind is enough.

@@ -3,7 +3,6 @@ package session
 import (
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
-	"sandbox-audio/audiod/policy"
 )
 
 // What objects are like, as each client may know them: to a helper they say nothing of the owner, the machine, or what others do.
@@ -72,19 +71,25 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 	state := m.State()
 	info := native.SinkInfo{Index: k.index, Name: k.name, Description: virtualDescription, Spec: spec, Map: cmap, Module: native.Invalid,
 		Monitor: native.Invalid, Driver: "sandbox-audio", Flags: native.HasLatency | native.DecibelVolume | native.SinkDynamicLatency,
-		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10001, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
-	if c.grant == policy.Owner {
-		info.Description = native.Clean(state.Description)
-		info.Volume = native.NormVolume(len(cmap))
-		info.Props = native.Text("device.description", info.Description, "device.string", state.Device)
-	} else {
-		info.Volume, info.Muted = c.user.channels(len(cmap)), c.user.muted
-		info.Props = native.Text("device.description", info.Description)
-	}
+		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10000 + 1, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	for _, p := range c.server.streams {
 		if c.sees(p.session) && c.shown(p.sink) == k && p.input.Timing().Playing {
 			info.State, info.Latency = native.Running, usec(state.Latency)
 		}
+	}
+	if k == c.user.view {
+		info.Volume, info.Muted = c.user.channels(len(cmap)), c.user.muted
+		info.Props = native.Text("device.description", info.Description)
+		return info
+	}
+	info.Description = native.Clean(state.Description)
+	info.Volume, info.Muted = m.Volume()
+	info.Props = native.Text("device.description", info.Description, "device.string", m.Name(), "device.class", "sound")
+	if state.Suspended {
+		info.State = native.DeviceSuspended
+	}
+	if m.Hardware() {
+		info.Flags |= native.Hardware | native.HardwareVolume | native.HardwareMute
 	}
 	return info
 }

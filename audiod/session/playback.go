@@ -16,6 +16,9 @@ type playback struct {
 	channel uint32 // number in the session
 	index   uint32 // of the sink input
 	sink    *sink  // it plays on
+	follows bool   // to wherever the default sink is
+	staying bool   // may not be moved: the owner's own wish, as a helper's sink is always the same
+	fragile bool   // dies with the sink's being suspended
 	syncID  uint32
 	input   *mixer.Input
 	format  native.FormatInfo
@@ -49,7 +52,12 @@ func (c *Session) createPlayback(r *request) error {
 	if c.user.streams >= maxStreams {
 		return native.ErrTooLarge
 	}
-	p := &playback{session: c, sink: c.server.real(shown), syncID: m.SyncID, props: slices.Clone(c.props)}
+	p := &playback{session: c, sink: c.server.real(shown), syncID: m.SyncID, props: slices.Clone(c.props), staying: m.NoMove && c.grant == policy.Owner, fragile: m.FailOnSuspend}
+	p.follows = shown == c.user.view || m.SinkIndex == native.Invalid && m.SinkName == ""
+	suspended := p.sink.mixer.State().Suspended
+	if suspended && p.fragile {
+		return native.ErrBadState
+	}
 	opts, err := p.sink.inputOptions(&m)
 	if err != nil {
 		return err
@@ -61,6 +69,7 @@ func (c *Session) createPlayback(r *request) error {
 	if peer := c.synced(m.SyncID); peer != nil {
 		opts.Sync = peer.input
 	}
+	opts.Gain = c.user.gain()
 	opts.Budget = c.user.buffers
 	switch p.input, err = p.sink.mixer.NewInput(opts, p); {
 	case errors.Is(err, mixer.ErrBudget):
@@ -73,7 +82,7 @@ func (c *Session) createPlayback(r *request) error {
 
 	attr, latency := p.input.Attr()
 	c.reply(r.tag, &native.CreatePlaybackStreamReply{Channel: p.channel, Index: p.index, Missing: uint32(p.input.Missing()), Attr: native.BufferAttr(attr),
-		Spec: opts.Spec, Map: opts.Map, SinkIndex: shown.index, SinkName: shown.name, Latency: usec(latency), Format: p.format})
+		Spec: opts.Spec, Map: opts.Map, SinkIndex: shown.index, SinkName: shown.name, Suspended: suspended, Latency: usec(latency), Format: p.format})
 	c.server.announce(native.EventSinkInput|native.EventNew, p.index, c)
 	p.input.Start()
 	return nil

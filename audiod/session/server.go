@@ -13,6 +13,7 @@ import (
 
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/memory"
+	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
@@ -29,6 +30,7 @@ type Server struct {
 	sinks       []*sink
 	defaultSink *sink
 	nextSink    uint32
+	silence     *mixer.Sink // among the sinks, while there is no other
 
 	users    map[uint32]*user
 	sessions []*Session

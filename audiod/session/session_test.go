@@ -365,7 +365,7 @@ func TestUsersSeeOnlyTheirOwn(t *testing.T) {
 			t.Errorf("%v of another user's: %v, want no such entity", op, err)
 		}
 	}
-	for _, op := range []native.Op{native.OpExit, native.OpLoadModule, native.OpKillClient, native.OpKillSinkInput, native.OpSetSinkVolume, native.OpSuspendSink,
+	for _, op := range []native.Op{native.OpExit, native.OpLoadModule, native.OpKillClient, native.OpKillSinkInput, native.OpSuspendSink,
 		native.OpMoveSinkInput, native.OpSetDefaultSink, native.OpSetCardProfile} {
 		if err := helper.call(op, &native.ByIndex{Index: 0}, nil); err != native.ErrAccess {
 			t.Errorf("%v by a helper: %v, want access denied", op, err)

@@ -36,6 +36,9 @@ func (s *Server) user(uid uint32) *user {
 			view: &sink{named: named{0, virtualName}}}
 		_, cmap := s.sinks[0].mixer.Spec()
 		u.volume = native.NormVolume(len(cmap))
+		if level, ok := u.levels.Get(virtualKey); ok {
+			u.volume, u.muted = level.On(cmap), level.Muted
+		}
 		s.users[uid] = u
 	}
 	return u
@@ -50,6 +53,17 @@ func (s *Server) number(u *user) uint32 {
 			return n
 		}
 	}
+}
+
+// gain is what the volume of the user's virtual sink does to his streams: a factor for each channel.
+func (u *user) gain() []float32 {
+	gain := make([]float32, len(u.volume))
+	for i, v := range u.volume {
+		if !u.muted {
+			gain[i] = v.Linear()
+		}
+	}
+	return gain
 }
 
 // channels makes the volume of the user's sink one of n channels.
