@@ -33,65 +33,54 @@ const (
 	EarlyRequests                    // the device runs at minreq, so that requests come as often
 )
 
-// fix turns what a client asked for into what it gets, as PulseAudio's fix_playback_buffer_attr does. latency is the device
-// latency that was granted; grant is asked once, with the wish.
+// fix turns what a client asked for into what it gets, as PulseAudio does: its fix_playback_buffer_attr, and then what its queue makes of
+// that (pa_memblockq_new). latency is the device latency that was granted; grant is asked once, with the wish.
 func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Duration) time.Duration) (_ BufferAttr, latency time.Duration) {
 	frame := uint32(spec.FrameSize())
-	if a.MaxLength > maxQueue {
-		a.MaxLength = maxQueue
+	if a.MaxLength == 0 {
+		a.MaxLength = frame
 	}
-	a.MaxLength = max(frame, roundUp(a.MaxLength, frame))
-
+	a.MaxLength = min(a.MaxLength, maxQueue)
 	if a.TLength == Whatever {
 		a.TLength = bytesUp(spec, defaultTLength)
 	}
-	a.TLength = max(frame, min(a.TLength, a.MaxLength))
-	if a.MinReq == Whatever {
-		quarter := a.TLength / 4 / frame * frame
-		a.MinReq = min(bytesUp(spec, defaultMinReq), quarter)
+	if a.TLength == 0 {
+		a.TLength = frame
 	}
-	a.MinReq = max(frame, min(a.MinReq, a.MaxLength))
+	a.TLength = min(a.TLength, a.MaxLength)
+	if a.MinReq == Whatever {
+		a.MinReq = min(bytesUp(spec, defaultMinReq), a.TLength/4/frame*frame)
+	}
+	if a.MinReq == 0 {
+		a.MinReq = frame
+	}
+	a.MinReq = min(a.MinReq, maxQueue)
 	a.TLength = max(a.TLength, a.MinReq+frame)
 
-	tlength, minreq := spec.Duration(int64(a.TLength)), spec.Duration(int64(a.MinReq))
-	var wish time.Duration
+	tlength, minreq := usec(spec, a.TLength), usec(spec, a.MinReq)
+	wish := max(0, tlength-2*minreq)
 	switch mode {
 	case EarlyRequests:
 		wish = minreq
 	case AdjustLatency:
-		wish = max(0, tlength-2*minreq) / 2
-	default:
-		wish = max(0, tlength-2*minreq)
+		wish /= 2
 	}
 	latency = grant(wish)
 
-	wantT, wantM := tlength, minreq
-	switch mode {
-	case EarlyRequests:
-		minreq = latency
-	case AdjustLatency:
-		if tlength >= latency {
-			tlength -= latency
-		}
+	wanted := tlength
+	if mode == AdjustLatency && tlength >= latency {
+		tlength -= latency
 	}
 	tlength = max(tlength, latency+2*minreq)
-	if tlength != wantT {
+	if bytesUp(spec, tlength) != bytesUp(spec, wanted) {
 		a.TLength = bytesUp(spec, tlength)
 	}
-	if minreq != wantM {
-		a.MinReq = uint32(spec.Bytes(minreq))
-	}
+	a.Prebuf = min(a.Prebuf, a.TLength+frame-a.MinReq)
 
+	a.MaxLength = max(roundUp(a.MaxLength, frame), frame)
 	a.TLength = min(roundUp(a.TLength, frame), a.MaxLength)
-	a.MinReq = max(frame, min(a.MinReq, a.TLength)/frame*frame)
-	if a.TLength <= a.MinReq {
-		a.TLength = min(2*a.MinReq+frame, a.MaxLength)
-	}
-	full := a.TLength + frame - min(a.MinReq, a.TLength)
-	if a.Prebuf > full { // "whatever" is the largest number there is
-		a.Prebuf = full
-	}
-	a.Prebuf = min(roundUp(a.Prebuf, frame), full)
+	a.MinReq = max(min(a.MinReq/frame*frame, a.TLength), frame)
+	a.Prebuf = min(roundUp(a.Prebuf, frame), a.TLength+frame-a.MinReq)
 	return a, latency
 }
 
@@ -105,6 +94,11 @@ func (a BufferAttr) least(mode LatencyMode) int64 {
 }
 
 func roundUp(n, frame uint32) uint32 { return (n + frame - 1) / frame * frame }
+
+// usec is pa_bytes_to_usec.
+func usec(spec pcm.Spec, bytes uint32) time.Duration {
+	return time.Duration(int64(bytes)/int64(spec.FrameSize())*1e6/int64(spec.Rate)) * time.Microsecond
+}
 
 // bytesUp is pa_usec_to_bytes_round_up.
 func bytesUp(spec pcm.Spec, d time.Duration) uint32 {
