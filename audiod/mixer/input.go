@@ -18,6 +18,8 @@ type Listener interface {
 	Underrun(readIndex int64)
 	// Drained tells that all there was has been heard, after Drain.
 	Drained()
+	// Resized tells that the device needs more ahead, and Attr has changed for it (PLAYBACK_BUFFER_ATTR_CHANGED).
+	Resized()
 }
 
 // InputOptions says what a sink input is like.
@@ -42,7 +44,8 @@ type Input struct {
 	listener Listener
 	opts     InputOptions
 	queue    *queue
-	latency  time.Duration // of the device, as granted
+	wish     time.Duration // for the device's latency…
+	latency  time.Duration // …and what was granted
 	group    []*Input      // those synchronised with it, itself among them
 
 	matrix    *pcm.Matrix    // nil where channels go straight through
@@ -52,17 +55,15 @@ type Input struct {
 
 	corked   bool
 	running  bool // among the sink's running inputs
-	sounding bool // took sound in its last cycle or, where it waits for nothing (prebuf 0), let time pass
+	sounding bool // its time passes: it took sound in its last cycle or waits for nothing (prebuf 0)
 	starved  bool // ran empty and said so, or has nothing to say because it never played
 	draining bool
-	tail     int   // frames until the resampler has given out what it holds
-	from, to int64 // of the sink's rendered frames, the span this input last sounded without a break in
-	hole     hole  // but for this one
-	moved    bool  // to this sink, and did not sound there yet
+	end      int64 // of the sink's frames, where what the input has given so far ends; what the resampler still holds included
+	wait     int64 // of the sink's frames, before which it is silent: it is still heard where it was moved from
 
-	underrunFor, playingFor uint64 // bytes since sound stopped, started (PulseAudio's names)
-	underruns               uint64
-	peak                    meter
+	playingFor uint64 // bytes of its time since it last started
+	underruns  uint64
+	peak       meter
 }
 
 // NewInput adds a sink input. It returns an error for a spec or map that cannot be played, and ErrBudget; attributes and volumes are bent to what is possible.
@@ -88,7 +89,7 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 		start = opts.Sync.queue.read
 	}
 	var attr BufferAttr
-	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, s.grant)
+	attr, in.latency = opts.Attr.fix(opts.Spec, opts.Latency, in.grant)
 	var err error
 	if in.queue, err = newQueue(attr, opts.Latency, opts.Spec.FrameSize(), opts.Spec.Format.Silence(), start, opts.Budget); err != nil {
 		return nil, err
@@ -160,11 +161,26 @@ func (in *Input) Attr() (BufferAttr, time.Duration) { return in.queue.attr, in.l
 
 // SetAttr asks for other buffer attributes; Attr then tells what was granted.
 func (in *Input) SetAttr(attr BufferAttr, mode LatencyMode) {
-	fixed, latency := attr.fix(in.opts.Spec, mode, in.sink.grant)
-	in.opts.Attr, in.opts.Latency, in.latency = attr, mode, latency
-	in.queue.setAttr(fixed, mode)
+	in.opts.Attr, in.opts.Latency = attr, mode
+	in.fit()
 	in.sink.retarget()
 	in.changed()
+}
+
+// fit works out the attributes anew from what was asked for, and reports whether they changed.
+func (in *Input) fit() bool {
+	attr, latency := in.opts.Attr.fix(in.opts.Spec, in.opts.Latency, in.grant)
+	if attr == in.queue.attr && latency == in.latency {
+		return false
+	}
+	in.latency = latency
+	in.queue.setAttr(attr, in.opts.Latency)
+	return true
+}
+
+func (in *Input) grant(wish time.Duration) time.Duration {
+	in.wish = wish
+	return in.sink.grant(wish)
 }
 
 // Start lets a new input play, if it need not wait for anything. The listener is not called before.
@@ -214,7 +230,9 @@ func (in *Input) Cork(corked bool) {
 			continue
 		}
 		member.corked = corked
-		member.queue.forcePrebuf()
+		if !member.draining { // or what is left might be too little to start with
+			member.queue.forcePrebuf()
+		}
 		if corked {
 			member.halt()
 			member.starved = true // silence that was asked for is no underrun
@@ -242,10 +260,12 @@ func (in *Input) Prebuf() {
 	}
 }
 
-// Trigger ends the waiting for prebuf bytes.
+// Trigger ends the waiting for prebuf bytes, where there is anything to play.
 func (in *Input) Trigger() {
 	for _, member := range in.group {
-		member.queue.inPrebuf = false
+		if !member.empty() {
+			member.queue.inPrebuf = false
+		}
 		member.changed()
 	}
 }
@@ -254,54 +274,59 @@ func (in *Input) Trigger() {
 // when that is so already.
 func (in *Input) Drain() (done bool) {
 	in.Trigger()
-	if in.empty() && in.to <= in.sink.rendered-int64(in.sink.unheard()) {
+	if in.over(in.sink.heard()) {
 		return true
 	}
 	in.draining = true
 	return false
 }
 
-func (in *Input) empty() bool { return in.queue.length() < int64(in.queue.base) && in.tail == 0 }
+func (in *Input) empty() bool { return in.queue.length() < int64(in.queue.base) }
+
+// over reports whether all there was has been heard, when that is so of the sink's frames up to upTo.
+func (in *Input) over(upTo int64) bool {
+	end := in.end
+	if in.corked { // what the resampler holds is for later
+		end = min(end, in.sink.rendered)
+	}
+	return in.empty() && end <= upTo
+}
 
 // heard is called at each wake-up with the sink's frames that have reached the ear.
 func (in *Input) heard(upTo int64) {
-	if in.draining && in.empty() && !in.corked && in.to <= upTo {
+	if in.draining && in.over(upTo) {
 		in.draining = false
 		in.listener.Drained()
 	}
 }
 
-// Timing is a moment of a stream, for the client's clock.
+// Timing is a moment of a stream, for the client's clock: what libpulse and its users make of it is the stream's own time at the ear
+// (pulse/stream.c, calc_time).
 type Timing struct {
-	Latency     time.Duration // until the byte at ReadIndex is heard: resampler and device
+	Latency     time.Duration // from ReadIndex to the ear, resampler and device; while it does not play, what is still to be heard
 	Playing     bool
 	WriteIndex  int64  // bytes
 	ReadIndex   int64  // bytes
-	UnderrunFor uint64 // bytes since sound stopped; all ones when it never began
-	PlayingFor  uint64 // bytes since sound started
+	UnderrunFor uint64 // bytes of silence after the sound that Latency counts: none; all ones before the first sound
+	PlayingFor  uint64 // bytes since the stream last started
 }
 
-// Timing is the stream's state now. Its latency counts only frames of this stream: never more than it has given.
+// Timing is the stream's state now.
 func (in *Input) Timing() Timing {
 	s := in.sink
-	heard := s.rendered - int64(s.unheard())
-	latency := s.duration(int(max(0, in.end()-max(heard, in.from)-in.hole.after(heard))))
-	if in.resampler != nil && in.sounding {
-		latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
+	t := Timing{Playing: in.sounding && !s.suspended, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor}
+	if t.Playing {
+		t.Latency = s.duration(int(max(s.rendered, in.wait) - s.heard()))
+		if in.resampler != nil {
+			t.Latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
+		}
+	} else {
+		t.Latency = s.duration(int(max(0, in.end-s.heard())))
 	}
-	t := Timing{Latency: latency, Playing: in.sounding && !s.suspended, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor, UnderrunFor: in.underrunFor}
-	if in.playingFor == 0 && in.to == 0 {
+	if in.playingFor == 0 {
 		t.UnderrunFor = ^uint64(0)
 	}
 	return t
-}
-
-// end is the sink's frame up to which the input has had its say.
-func (in *Input) end() int64 {
-	if in.sounding && !in.moved {
-		return in.sink.rendered
-	}
-	return in.to
 }
 
 // InputState is what a person would want to know of a sink input.

@@ -15,24 +15,22 @@ func (in *Input) Move(to *Sink) {
 
 func (in *Input) move(to *Sink) {
 	from := in.sink
-	left := max(0, from.duration(int(in.end()-from.rendered)+from.unheard()))
+	left := in.Timing().Latency
 	running, sounding := in.running, in.sounding
 	in.halt()
 	from.inputs = slices.DeleteFunc(from.inputs, func(other *Input) bool { return other == in })
 
-	in.sink, in.tail, in.sounding = to, 0, sounding
+	in.sink, in.sounding = to, sounding
 	in.connect()
 	in.own.now, in.own.ramping = [len(in.own.now)]float32{}, true // comes up from silence
 	in.users.settle()
 	to.inputs = append(to.inputs, in)
-	attr, latency := in.opts.Attr.fix(in.opts.Spec, in.opts.Latency, to.grant)
-	in.latency = latency
-	in.queue.setAttr(attr, in.opts.Latency)
+	in.fit()
 
 	// What is left over there is reckoned as if it were here.
-	in.from = to.rendered - int64(to.unheard())
-	in.to, in.hole, in.moved = in.from+int64(to.frames(left)), hole{}, true
-	to.lastSound = max(to.lastSound, in.to)
+	in.end = to.heard() + int64(to.frames(left))
+	in.wait = in.end
+	to.lastSound = max(to.lastSound, in.end)
 	if in.running = running; running {
 		to.run(in)
 	} else if left > 0 {
@@ -40,10 +38,3 @@ func (in *Input) move(to *Sink) {
 	}
 	in.changed()
 }
-
-// hole is a span of the sink's frames in which an input that was moved there had to be silent, because more than it was still playing elsewhere
-// had been rendered already.
-type hole struct{ from, to int64 }
-
-// after is how many of the hole's frames come after the given one.
-func (h hole) after(frame int64) int64 { return max(0, h.to-max(frame, h.from)) }

@@ -1,6 +1,7 @@
 package mixer
 
 import (
+	"math"
 	"slices"
 
 	"sandbox-audio/audiod/pcm"
@@ -10,7 +11,7 @@ import (
 func (in *Input) render(mix []float32, n int) {
 	s := in.sink
 	at := s.rendered
-	if wait := int(in.to - at); wait > 0 { // still playing where it was moved from
+	if wait := int(in.wait - at); wait > 0 { // still playing where it was moved from
 		wait = min(wait, n)
 		at, n, mix = at+int64(wait), n-wait, mix[wait*len(s.conf.Channels):]
 		if n == 0 {
@@ -23,27 +24,24 @@ func (in *Input) render(mix []float32, n int) {
 	}
 	src := s.scratch[0][:need*int(in.opts.Spec.Channels)]
 	got := in.take(src, need)
-	dry := got == 0 && need > 0 && in.tail == 0
-	if dry && in.queue.attr.Prebuf > 0 {
-		in.halt()
-		return
+	if got == 0 && need > 0 && in.end <= at {
+		if in.queue.attr.Prebuf > 0 {
+			in.halt()
+			return
+		}
+		if in.resampler == nil { // which is to keep time, too
+			return
+		}
 	}
-	if !in.sounding {
-		in.from, in.hole = at, hole{}
-		in.sounding = true
-	} else if in.moved && in.to < at {
-		in.hole = hole{in.to, at}
-	}
-	in.moved = false
-	if dry {
-		return
-	}
-	if got < need {
-		in.tail = max(0, in.tail-n*(need-got)/need)
-	}
-	in.to = at + int64(n)
-	s.lastSound = in.to
 	in.blend(mix, src, n)
+	s.lastSound = at + int64(n)
+	if got > 0 {
+		in.end = at + int64(n-(need-got))
+		if in.resampler != nil {
+			held := in.resampler.Delay() - float64(need-got)
+			in.end = s.lastSound + int64(math.Ceil(held*float64(s.conf.Rate)/float64(in.opts.Spec.Rate)))
+		}
+	}
 }
 
 // take fills src with need frames from the queue, and silence where there are none, and returns how many were real.
@@ -60,21 +58,8 @@ func (in *Input) take(src []float32, need int) (got int) {
 		}
 		pcm.Decode(src[got*channels:], p, in.opts.Spec.Format)
 		got += len(p) / q.base
-		q.drop(len(p))
-	}
-	if got > 0 {
-		if in.starved {
-			in.starved, in.underrunFor = false, 0
-			if q.attr.Prebuf > 0 || !in.sounding {
-				in.playingFor = 0
-			}
-			in.listener.Started()
-		}
-		in.playingFor += uint64(got * q.base)
-		in.tail = 0
-		if in.resampler != nil {
-			in.tail = int(in.resampler.Delay()*float64(in.sink.conf.Rate)/float64(in.opts.Spec.Rate)) + 1
-		}
+		in.pass(len(p))
+		in.starved = false
 	}
 	if got < need {
 		clear(src[got*channels:])
@@ -86,15 +71,25 @@ func (in *Input) take(src []float32, need int) (got int) {
 	return got
 }
 
-// dry deals with a queue that gave n bytes less than the cycle needed.
+// pass goes on by n bytes of the stream's time, the first of which start it.
+func (in *Input) pass(n int) {
+	if !in.sounding {
+		in.sounding, in.playingFor = true, 0
+		in.listener.Started()
+	}
+	in.playingFor += uint64(n)
+	in.queue.drop(n)
+}
+
+// dry deals with a queue that gave n bytes less than the cycle needed: the stream stands still until it is filled again or, without prebuf,
+// time passes and what comes late is not played.
 func (in *Input) dry(n int) {
 	q := in.queue
-	in.underrunFor += uint64(n)
+	at := q.read
 	if q.attr.Prebuf > 0 {
-		q.inPrebuf = true
+		q.inPrebuf, in.sounding = true, false
 	} else {
-		q.drop(n) // time passes; what comes late is not played, and silence counts as played
-		in.playingFor += uint64(n)
+		in.pass(n) // and the silence counts as played
 	}
 	if in.starved {
 		return
@@ -102,7 +97,7 @@ func (in *Input) dry(n int) {
 	in.starved = true
 	if !in.draining {
 		in.underruns++
-		in.listener.Underrun(q.read)
+		in.listener.Underrun(at)
 	}
 }
 

@@ -25,6 +25,9 @@ const (
 	minLatency = 5 * time.Millisecond
 	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
 	startTime  = 100 * time.Millisecond // in which a card that has begun to play may fetch faster than it plays
+	slackStep  = 5 * time.Millisecond
+	mostLate   = 20 * time.Millisecond // what a single late wake-up can teach; the xruns of a machine that is later teach the rest
+	mostSlack  = 100 * time.Millisecond
 )
 
 // Sink mixes sink inputs into one device. Make it with NewSink.
@@ -48,6 +51,11 @@ type Sink struct {
 	running []*Input      // those with something to play, or that let time pass
 	latency int           // frames written ahead, between the bounds
 	settled time.Duration // when the device is past its start
+
+	// What the device was found to need since it was opened.
+	due   time.Duration // when the timer should have fired
+	xruns uint64        // as far as they are known
+	slack int           // frames of reserve beyond its margin
 
 	rendered  int64         // frames mixed since the sink was made
 	lastSound int64         // rendered, when an input last took part
@@ -135,7 +143,7 @@ func (s *Sink) frames(d time.Duration) int {
 
 // grant is the device latency an input gets for its wish.
 func (s *Sink) grant(wish time.Duration) time.Duration {
-	lowest := max(minLatency, s.duration(2*s.conf.Margin))
+	lowest := max(minLatency, s.duration(2*s.conf.Margin+s.slack))
 	highest := max(lowest, min(maxLatency, s.duration(s.conf.Buffer)))
 	return min(max(wish, lowest), highest)
 }
@@ -189,6 +197,7 @@ func (s *Sink) silence(err error) device.Config {
 func (s *Sink) configure(conf device.Config) {
 	same := conf.Rate == s.conf.Rate && conf.Channels.String() == s.conf.Channels.String()
 	s.conf, s.pending = conf, nil
+	s.slack, s.xruns = 0, s.device.Stats().Xruns
 	if !same {
 		s.mix = make([]float32, quantum*len(conf.Channels))
 		if len(s.volume) != len(conf.Channels) {
@@ -220,7 +229,7 @@ func (s *Sink) stop() {
 		s.log("%s: %v", s.device.Name(), err)
 	}
 	s.timer.Stop()
-	s.open, s.pending = false, nil
+	s.open, s.pending, s.slack = false, nil, 0
 }
 
 // Suspend lets the device go and holds all streams where they are, or lets them go on.
@@ -242,14 +251,20 @@ func (s *Sink) kick() {
 		return
 	}
 	s.start()
-	s.timer.Set(s.clock.Now())
+	s.sleep(0)
+}
+
+// sleep has the cycle run after d.
+func (s *Sink) sleep(d time.Duration) {
+	s.due = s.clock.Now() + d
+	s.timer.Set(s.due)
 }
 
 // retarget sets how far ahead to write: as little as the least patient running input was granted.
 func (s *Sink) retarget() {
 	least := s.grant(maxLatency)
 	for _, in := range s.running {
-		least = min(least, s.grant(in.latency))
+		least = min(least, s.grant(in.wish))
 	}
 	s.latency = s.frames(least)
 }
@@ -266,6 +281,9 @@ func (s *Sink) unheard() int {
 	return max(0, queued) + s.backlog()
 }
 
+// heard is how many of the rendered frames have reached the ear.
+func (s *Sink) heard() int64 { return s.rendered - int64(s.unheard()) }
+
 func (s *Sink) backlog() int { return len(s.pending) / len(s.conf.Channels) }
 
 // wake is the audio cycle: fill the device up to the latency in force, and sleep until that is nearly heard.
@@ -275,6 +293,7 @@ func (s *Sink) wake() {
 		s.lose(err)
 		return
 	}
+	s.learn()
 	if queued == 0 && s.conf.Margin > 0 { // opened, or run dry
 		s.settled = s.clock.Now() + startTime
 	}
@@ -306,7 +325,7 @@ func (s *Sink) wake() {
 	if s.clock.Now() < s.settled {
 		sleep = min(sleep, s.conf.Margin)
 	}
-	s.timer.Set(s.clock.Now() + max(s.duration(sleep), time.Millisecond))
+	s.sleep(max(s.duration(sleep), time.Millisecond))
 }
 
 // reserve is how many frames are still to be heard when the sink wakes: those the device needs or, where that is more, a third of
@@ -315,7 +334,36 @@ func (s *Sink) reserve() int {
 	if s.conf.Margin == 0 {
 		return 0
 	}
-	return max(s.conf.Margin, s.latency/3)
+	return max(s.conf.Margin+s.slack, s.latency/3)
+}
+
+// learn looks whether the last sleep was too long: the device ran dry or, since the processor was late, nearly did. From then on, and until
+// the device is closed, more is held in reserve, whatever the clients wish for; they are told how much longer their buffers are to be
+// for it. PulseAudio's ALSA sink raises its watermark and its least latency by such steps, too (increase_watermark).
+func (s *Sink) learn() {
+	if s.conf.Margin == 0 {
+		return
+	}
+	step := s.frames(slackStep)
+	late := max(0, s.clock.Now()-s.due)
+	slack := (s.frames(min(late, mostLate)) - s.conf.Margin/2 + step - 1) / step * step
+	if xruns := s.device.Stats().Xruns; xruns != s.xruns {
+		s.xruns = xruns
+		slack = max(slack, s.reserve()-s.conf.Margin+2*step)
+	}
+	slack = min(slack, s.frames(mostSlack), s.conf.Buffer-3*s.conf.Margin)
+	if slack <= s.slack {
+		return
+	}
+	s.slack = slack
+	s.log("%s: written %v late (%d xruns so far); from now on at least %v ahead", s.device.Name(), late.Round(time.Millisecond), s.xruns, s.grant(0))
+	for _, in := range s.inputs {
+		if in.fit() {
+			in.listener.Resized()
+			in.changed()
+		}
+	}
+	s.retarget()
 }
 
 // cycle renders n frames into pending.
@@ -358,7 +406,7 @@ func (s *Sink) lose(err error) {
 	s.device.Close()
 	s.pending = nil
 	s.configure(s.silence(err))
-	s.timer.Set(s.clock.Now())
+	s.sleep(0)
 }
 
 // run and halt put an input among the running ones and take it out.

@@ -35,7 +35,11 @@ type late struct {
 
 func (l late) NewTimer(f func()) *loop.Timer {
 	then := l.Hand.NewTimer(f)
-	return l.Hand.NewTimer(func() { then.Set(l.Now() + l.by) })
+	return l.Hand.NewTimer(func() {
+		if !then.Pending() {
+			then.Set(l.Now() + l.by)
+		}
+	})
 }
 
 func TestLateWakeups(t *testing.T) {
@@ -46,5 +50,99 @@ func TestLateWakeups(t *testing.T) {
 	wantFrames(t, heardFrames(b), 0, len(heardFrames(b)))
 	if n := b.sink.State().Xruns; n != 0 {
 		t.Errorf("%d xruns", n)
+	}
+}
+
+// Somebody who wishes for a buffer of 100 bytes, on a machine that wakes us late: another's sound stays whole, and the wishes are raised.
+func TestATinyWishBesideAnother(t *testing.T) {
+	for _, test := range []struct {
+		by     time.Duration
+		least  time.Duration // ahead, from then on
+		xruns  uint64        // until that is learnt
+		resize int           // messages to the patient client, whose buffer is as long as it need be
+	}{{0, 20 * time.Millisecond, 0, 0}, {12 * time.Millisecond, 30 * time.Millisecond, 0, 0}, {40 * time.Millisecond, 55 * time.Millisecond, 2, 1}} {
+		b := newBench(t, device.Config{})
+		said := 0
+		b.sink = NewSink(late{b.clock, test.by}, b.card, func(string, ...any) { said++ })
+		patient := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+		b.run(time.Second)
+		for _, mode := range []LatencyMode{Traditional, AdjustLatency, EarlyRequests} {
+			tiny := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 100, Whatever, Whatever}, Latency: mode, Muted: true})
+			b.run(3 * time.Second)
+			if _, latency := tiny.in.Attr(); latency < test.least {
+				t.Errorf("%v late: the tiny wish is granted %v, want %v at least", test.by, latency, test.least)
+			}
+			if attr, latency := tiny.in.Attr(); int64(attr.TLength) < int64(stereo16(48000).Bytes(latency)) {
+				t.Errorf("%v late: a queue of %d bytes for a device that takes %v at once", test.by, attr.TLength, latency)
+			}
+			tiny.in.Close()
+			b.all = b.all[:1]
+		}
+		before := b.sink.State().Xruns
+		if before > test.xruns {
+			t.Errorf("%v late: %d xruns, want %d at most", test.by, before, test.xruns)
+		}
+		b.heard = b.heard[:0]
+		b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 100, Whatever, Whatever}, Muted: true})
+		b.run(3 * time.Second)
+		if n := b.sink.State().Xruns - before; n != 0 {
+			t.Errorf("%v late: %d more xruns", test.by, n)
+		}
+		first := 0
+		for i, s := range b.heard { // every frame, one after another
+			if i == 0 {
+				first = int(s*32768) - 1
+			}
+			if want := float32(value(first+i)) / 32768; s != want {
+				t.Fatalf("%v late: frame %d: %v is heard, want %v", test.by, i, s*32768, want*32768)
+			}
+		}
+		if len(patient.underrun) != 0 {
+			t.Errorf("%v late: the patient client ran dry: %v", test.by, patient.underrun)
+		}
+		if (said > 0) != (test.by > 0) || said > 5 {
+			t.Errorf("%v late: %d lines in the log", test.by, said)
+		}
+		for _, p := range b.all {
+			p.in.Close()
+		}
+		b.all = nil
+		b.run(time.Second)
+		if granted := b.sink.grant(0); granted != 20*time.Millisecond {
+			t.Errorf("%v late: closed, the card still wants %v", test.by, granted)
+		}
+	}
+}
+
+// After an xrun each client whose buffer is too short for what the card needs now is told of a longer one, once.
+func TestXrunsRaiseTheFloor(t *testing.T) {
+	b := newBench(t, device.Config{})
+	tiny := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 100, Whatever, Whatever}})
+	corked := b.player(InputOptions{Spec: stereo16(44100), Attr: BufferAttr{Whatever, 100, Whatever, Whatever}, Corked: true})
+	patient := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(500 * time.Millisecond)
+	for n := range 20 {
+		was, _ := tiny.in.Attr()
+		resized := tiny.resized
+		b.card.Xrun()
+		b.run(100 * time.Millisecond)
+		now, latency := tiny.in.Attr()
+		if tiny.resized > resized != (now.TLength > was.TLength) || now.TLength < was.TLength {
+			t.Errorf("xrun %d: %+v became %+v, told %v", n, was, now, tiny.resized > resized)
+		}
+		if tiny.resized != corked.resized {
+			t.Errorf("xrun %d: the corked client was told %d times, the other %d", n, corked.resized, tiny.resized)
+		}
+		if most := 120 * time.Millisecond; latency > most {
+			t.Errorf("xrun %d: %v ahead, %v at most", n, latency, most)
+		}
+	}
+	if tiny.resized == 0 || patient.resized > tiny.resized {
+		t.Errorf("told %d, %d, %d times", tiny.resized, corked.resized, patient.resized)
+	}
+	tiny.underrun = nil
+	b.run(2 * time.Second)
+	if len(tiny.underrun) != 0 {
+		t.Errorf("the longer queue is too short: underruns at %v", tiny.underrun)
 	}
 }

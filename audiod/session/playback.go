@@ -23,8 +23,8 @@ type playback struct {
 	input   *mixer.Input
 	format  native.FormatInfo
 	props   native.PropList
-	key     string   // in stream-restore
-	drains  []uint32 // tags to answer when all has been heard
+	key     string // in stream-restore
+	drains  drains
 
 	// Messages sent from the audio cycle are made once.
 	request native.Request
@@ -167,9 +167,7 @@ func (c *Session) adopt(p *playback) {
 func (p *playback) close() {
 	c := p.session
 	p.input.Close()
-	for _, tag := range p.drains {
-		c.refuse(tag, native.ErrNoEntity)
-	}
+	p.undrain()
 	c.streams[p.channel] = nil
 	c.unwant(p)
 	c.user.streams--
@@ -187,7 +185,7 @@ func (p *playback) write(b []byte) {
 	}
 }
 
-// Wants, Started, Underrun and Drained are called by the mixer.
+// Wants, Started, Underrun and Resized are called by the mixer.
 func (p *playback) Wants(bytes int) {
 	p.session.want(p, bytes)
 }
@@ -199,11 +197,11 @@ func (p *playback) Underrun(readIndex int64) {
 	p.session.send(native.OpUnderflow, &p.under)
 }
 
-func (p *playback) Drained() {
-	for _, tag := range p.drains {
-		p.session.reply(tag, nil)
+func (p *playback) Resized() {
+	if c := p.session; c.version >= 15 {
+		attr, latency := p.input.Attr()
+		c.send(native.OpPlaybackBufferAttrChanged, &native.PlaybackBufferAttrChanged{Channel: p.channel, Attr: native.BufferAttr(attr), Latency: usec(latency)})
 	}
-	p.drains = p.drains[:0]
 }
 
 // stream decodes a request that names one stream of the session and nothing else.
@@ -230,21 +228,6 @@ func (c *Session) deletePlayback(r *request) error {
 	}
 	p.close()
 	return c.reply(r.tag, nil)
-}
-
-func (c *Session) drain(r *request) error {
-	p, err := c.stream(r)
-	if err != nil {
-		return err
-	}
-	if len(p.drains) >= maxDrains {
-		return native.ErrBusy
-	}
-	if p.input.Drain() {
-		return c.reply(r.tag, nil)
-	}
-	p.drains = append(p.drains, r.tag)
-	return nil
 }
 
 func (c *Session) flush(r *request) error   { return c.control1(r, (*mixer.Input).Flush) }
