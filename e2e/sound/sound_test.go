@@ -230,3 +230,34 @@ func TestLiveWAV(t *testing.T) {
 		}
 	}
 }
+
+func TestParts(t *testing.T) {
+	var s Sound
+	for _, p := range []struct {
+		freq float64
+		long time.Duration
+	}{{440, 500 * time.Millisecond}, {0, 100 * time.Millisecond}, {440, 300 * time.Millisecond}, {700, 400 * time.Millisecond}, {1900, 200 * time.Millisecond}, {1100, time.Second}} {
+		dB := -12.0
+		if p.freq == 0 {
+			dB = Silence
+		}
+		part := Sine(48000, 1, p.long, p.freq, dB)
+		if s.Rate == 0 {
+			s = part
+			continue
+		}
+		s.Ch[0] = append(s.Ch[0], part.Ch[0]...)
+	}
+	want := []Part{{Span{0, 24000}, 440}, {Span{28800, 43200}, 440}, {Span{43200, 62400}, 700}, {Span{72000, 120000}, 1100}}
+	for shift := 0; shift < 480; shift += 59 {
+		got := s.Cut(shift, s.Frames()).Parts(0, 440, 700, 1100)
+		if len(got) != len(want) {
+			t.Fatalf("heard %v", got)
+		}
+		for i, p := range got {
+			if p.Freq != want[i].Freq || math.Abs(float64(p.From+shift-want[i].From)) > 480 || math.Abs(float64(p.To+shift-want[i].To)) > 480 {
+				t.Errorf("%v, want %v less %d frames", p, want[i], shift)
+			}
+		}
+	}
+}

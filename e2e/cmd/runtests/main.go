@@ -23,7 +23,9 @@ import (
 )
 
 // packages are all that tests ask for one by one, or are skipped without; here they come in one go.
-var packages = []string{"debootstrap", "ffmpeg", "gcc", "libc6-dev", "mpv", "procps", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sudo", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xvfb"}
+var packages = []string{"alsa-utils", "debootstrap", "ffmpeg", "gcc", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gstreamer1.0-tools",
+	"libasound2-plugins", "libc6-dev", "libsox-fmt-pulse", "mpv", "procps", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sox", "sudo", "vlc-bin",
+	"vlc-plugin-base", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xvfb"}
 
 func main() {
 	if len(os.Args) == 2 { // this program as root
