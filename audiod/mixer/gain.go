@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"slices"
 
-	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/pcm"
 )
 
 // What makes a stream louder or softer on its way:
 //
 //	stream's volume and mute ─► channel map ─► its user's gain ─► mix ─► sink's volume and mute: the hardware's own first, the rest here ─► clip
+//
+// and of what is recorded:
+//
+//	device ─► source's volume and mute: likewise ─► channel map ─► stream's volume and mute, its user's gain ─► clip
 //
 // Each change takes rampTime, so that it does not click.
 
@@ -115,97 +118,4 @@ func factor(gain []float32, i, n int) float32 {
 		}
 	}
 	return most
-}
-
-// Volume is the volume of each of the sink's channels, and whether it is muted. The caller must not change it.
-func (s *Sink) Volume() ([]pcm.Volume, bool) { return s.volume, s.muted }
-
-// SetVolume sets each channel's volume; one value stands for all. It stays when the device is closed.
-func (s *Sink) SetVolume(v []pcm.Volume) error {
-	if err := setVolume(s.volume, v); err != nil {
-		return err
-	}
-	s.order()
-	return nil
-}
-
-// SetMuted silences the sink, or lets it be heard.
-func (s *Sink) SetMuted(muted bool) {
-	s.muted = muted
-	s.order()
-}
-
-// Hardware tells whether the device has a volume of its own, which then does what it can of the sink's.
-func (s *Sink) Hardware() bool {
-	if v, ok := s.device.(device.Volume); ok {
-		_, _, ok = v.Volume()
-		return ok
-	}
-	return false
-}
-
-// order hands the volume to the hardware, where there is one, and does the rest.
-func (s *Sink) order() {
-	if v, ok := s.device.(device.Volume); ok {
-		gain := make([]float32, len(s.volume))
-		for i, volume := range s.volume {
-			gain[i] = volume.Linear()
-		}
-		v.SetVolume(gain, s.muted)
-	}
-	s.aim()
-}
-
-// aim works out what is left to do here of the sink's volume: what the hardware is too loud by, never what it is too soft by, or a card that is
-// slow would be loud for a moment.
-func (s *Sink) aim() {
-	var hardware []float32
-	if v, ok := s.device.(device.Volume); ok {
-		if gain, _, ok := v.Volume(); ok {
-			hardware = gain
-		}
-	}
-	for i, volume := range s.volume {
-		g := volume.Linear()
-		switch {
-		case s.muted:
-			g = 0
-		case i < len(hardware) && hardware[i] > 0:
-			g = min(g/hardware[i], max(g, 1))
-		}
-		s.gains.aim(i, g)
-	}
-}
-
-// hardwareChanged is called by the device when its hardware is where it should be, or where somebody else has put it: then that is the volume.
-func (s *Sink) hardwareChanged(foreign bool) {
-	v, ok := s.device.(device.Volume)
-	if !ok {
-		return
-	}
-	if gain, muted, ok := v.Volume(); ok && foreign && len(gain) == len(s.volume) {
-		for i, g := range gain {
-			s.volume[i] = min(pcm.VolumeOf(g), Loudest)
-		}
-		s.muted = muted
-	}
-	s.aim()
-	if foreign {
-		s.changed()
-	}
-}
-
-// amplify puts the sink's gains on its mix.
-func (s *Sink) amplify(mix []float32) {
-	n := len(s.conf.Channels)
-	if s.gains.unity(n) {
-		return
-	}
-	if s.gains.ramping {
-		first := min(len(mix), s.frames(rampTime)*n)
-		pcm.Scale(mix[:first], n, s.gains.now[:n], s.gains.to[:n])
-		mix = mix[first:]
-		s.gains.settle()
-	}
-	pcm.Scale(mix, n, s.gains.to[:n], s.gains.to[:n])
 }

@@ -11,7 +11,6 @@ package mixer
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"sandbox-audio/audiod/device"
@@ -40,12 +39,9 @@ type Sink struct {
 	conf    device.Config
 	open    bool
 	timer   *loop.Timer
-	changed func() // see OnChange
+	master
 
 	suspended bool
-	volume    []pcm.Volume // as it was set, for each channel
-	muted     bool
-	gains     gains // what of it is done here
 
 	inputs  []*Input
 	running []*Input      // those with something to play, or that let time pass
@@ -57,6 +53,7 @@ type Sink struct {
 	xruns uint64        // as far as they are known
 	slack int           // frames of reserve beyond its margin
 
+	taps      []*tap        // monitors that are listened to
 	rendered  int64         // frames mixed since the sink was made
 	lastSound int64         // rendered, when an input last took part
 	idleSince time.Duration // when lastSound had been heard; 0 while not idle
@@ -65,21 +62,18 @@ type Sink struct {
 	usual   *pcm.Resampler // not used: its filter is the one most streams want that are not at the device's rate
 	mix     []float32      // one quantum in the device's channels
 	pending []float32      // the part of mix that the device has not taken
+	alone   []float32      // what one input adds to mix, for its monitors
 	scratch [3][]float32
 }
 
 // NewSink makes a sink on dev, which it opens and closes once to learn what it can do. Where that fails the sink plays into silence
 // that keeps time, tries dev again whenever it starts to play, and says so to log.
 func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
-	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, changed: func() {}}
+	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, master: master{changed: func() {}}}
 	s.timer = clock.NewTimer(s.wake)
 	s.start()
 	s.stop()
-	if v, ok := dev.(device.Volume); ok {
-		v.OnVolume(s.hardwareChanged)
-		s.hardwareChanged(true)
-	}
-	s.gains.settle()
+	s.listen(dev)
 	return s
 }
 
@@ -91,10 +85,6 @@ func NewSilence(clock loop.Clock, log func(format string, args ...any)) *Sink {
 	}
 	return NewSink(clock, null, log)
 }
-
-// OnChange sets the one function that is called when the sink has changed without being told to: its volume was turned by hand, its device
-// was lost or is there again.
-func (s *Sink) OnChange(changed func()) { s.changed = changed }
 
 // Name is the --device form of the device that was asked for.
 func (s *Sink) Name() string { return s.wanted.Name() }
@@ -153,6 +143,9 @@ func (s *Sink) start() {
 	if s.open {
 		return
 	}
+	for _, t := range s.taps {
+		t.turned()
+	}
 	conf, err := s.wanted.Open()
 	if err == nil {
 		again := s.trouble != nil
@@ -199,16 +192,17 @@ func (s *Sink) configure(conf device.Config) {
 	s.conf, s.pending = conf, nil
 	s.slack, s.xruns = 0, s.device.Stats().Xruns
 	if !same {
-		s.mix = make([]float32, quantum*len(conf.Channels))
-		if len(s.volume) != len(conf.Channels) {
-			s.volume = slices.Repeat([]pcm.Volume{loudest(s.volume)}, len(conf.Channels))
+		for _, t := range s.taps {
+			t.retune()
 		}
+		s.mix = make([]float32, quantum*len(conf.Channels))
 		s.usual = pcm.NewResampler(1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
 			in.connect()
 		}
 	}
-	s.aim()
+	s.use(s.device)
+	s.fit(len(conf.Channels))
 	s.retarget()
 }
 
@@ -230,6 +224,9 @@ func (s *Sink) stop() {
 	}
 	s.timer.Stop()
 	s.open, s.pending, s.slack = false, nil, 0
+	for _, t := range s.taps {
+		t.turned()
+	}
 }
 
 // Suspend lets the device go and holds all streams where they are, or lets them go on.
@@ -372,14 +369,21 @@ func (s *Sink) cycle(n int) {
 	clear(mix)
 	for i := 0; i < len(s.running); i++ {
 		in := s.running[i]
-		in.render(mix, n)
+		if len(s.taps) > 0 {
+			in.overheard(mix, n)
+		} else {
+			in.render(mix, n)
+		}
 		if !in.running { // it took itself out, and the last one its place
 			i--
 		}
 	}
 	s.rendered += int64(n)
-	s.amplify(mix)
+	s.gains.amplify(mix, len(s.conf.Channels), s.frames(rampTime))
 	pcm.Clip(mix)
+	for _, t := range s.taps {
+		t.catchUp(mix, n)
+	}
 	s.peak.add(pcm.Peak(mix), s.clock.Now())
 	s.pending = mix
 }
