@@ -32,6 +32,7 @@ type request struct {
 	RuntimeDir string   `json:"runtime_dir"`
 	Umask      int      `json:"umask"`
 
+	Bus   string            `json:"bus,omitempty"`   // dbus-daemon; empty for no session bus
 	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
 }
 
@@ -39,7 +40,7 @@ type order struct {
 	Signal syscall.Signal `json:"signal"`
 }
 
-// outcome tells of one of three things: the program runs (PID), could not be run (Error, with 126 or 127 as Code), or
+// outcome tells of one of three things: the program runs (PID), could not be run (Error, with 125, 126 or 127 as Code), or
 // has ended, with Code or by Signal.
 type outcome struct {
 	PID    int            `json:"pid,omitempty"`

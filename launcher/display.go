@@ -83,7 +83,6 @@ func (d display) prepare(req *request) {
 		return
 	}
 	req.Env = append(req.Env, "DISPLAY="+d.x11.Display, "XAUTHORITY="+req.RuntimeDir+"/"+d.x11File())
-	slices.Sort(req.Env)
 }
 
 // lend lets the helper onto the display, as far as that can be done, and completes the plan's request.

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,7 +45,16 @@ func Enter(args []string) int {
 	runtime.LockOSThread()
 	// Every signal is taken and dropped. Not ignored: what is ignored here, or was before, would stay so in the program.
 	signal.Notify(make(chan os.Signal, 1))
-	code, err := enter(args)
+	var code int
+	var err error
+	switch {
+	case len(args) == 3 && args[0] == keeperArg:
+		err = keepBus(args[1], args[2])
+	case len(args) == 2 && args[0] == busDaemonArg:
+		err = becomeBusDaemon(args[1])
+	default:
+		code, err = enter(args)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -73,6 +81,17 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return StatusFailed, fmt.Errorf("read the request: %w", err)
 	}
+	syscall.Umask(0o077)
+	s, err := joinSession(req)
+	if err != nil {
+		err = fmt.Errorf("the session of %s: %w", req.RuntimeDir, err)
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
+	defer func() {
+		if err := s.leave(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
 	pid, home, err := start(req, stdio)
 	for _, fd := range stdio {
 		_ = unix.Close(fd) // the program has them
@@ -95,14 +114,6 @@ func enter(args []string) (int, error) {
 // error wraps exec.ErrNotFound when there is no such program.
 func start(req request, stdio []int) (pid int, home bool, err error) {
 	syscall.Umask(req.Umask)
-	if dir, ok := strings.CutPrefix(req.RuntimeDir, req.Home+"/"); ok {
-		if err := privateDir(req.Home, dir); err != nil {
-			return 0, false, fmt.Errorf("make the runtime directory: %w", err)
-		}
-	}
-	if err := keepFiles(req.RuntimeDir, req.Files); err != nil {
-		return 0, false, fmt.Errorf("write into the runtime directory: %w", err)
-	}
 	if os.Chdir(req.Dir) != nil {
 		home = true
 		if err := os.Chdir(req.Home); err != nil {
@@ -146,46 +157,6 @@ func lookPath(name string, env []string) (string, error) {
 		return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 	}
 	return path, err
-}
-
-// privateDir makes dir below home, every part of it the helper's alone.
-func privateDir(home, dir string) error {
-	root, err := os.OpenRoot(home)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := root.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return root.Chmod(dir, 0o700)
-}
-
-// keepFiles writes files into dir that are the helper's alone to read. Another program of the helper's may be reading
-// the earlier ones.
-func keepFiles(dir string, files map[string][]byte) error {
-	if len(files) == 0 {
-		return nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for name, text := range files {
-		f, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(0o600))
-		if err != nil {
-			return err
-		}
-		defer f.Cleanup()
-		if _, err := f.Write(text); err != nil {
-			return err
-		}
-		if err := f.CloseAtomicallyReplace(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // supervise passes orders on until the program ends, and tells how it did.

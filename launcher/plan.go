@@ -49,6 +49,7 @@ type facts struct {
 	socketDir  bool     // the socket's directory is there and the daemon's alone to write
 	runtimeDir bool     // the helper's directory below /run is there and the helper's
 	loginDir   bool     // so is the one a login makes, /run/user/UID
+	bus        string   // the path of dbus-daemon; empty where it is not installed
 	umask      int
 }
 
@@ -100,6 +101,7 @@ func readFacts(owner Account, profile string) (f facts, err error) {
 	}
 	f.sudo, _ = tool("sudo")
 	f.su, _ = tool("su")
+	f.bus, _ = tool("dbus-daemon")
 	f.socketDir = ownDir(filepath.Dir(f.profile.Socket), f.daemonUID, 0o755)
 	f.runtimeDir = ownDir(f.profile.RuntimeDir, f.helper.UID, 0o700)
 	f.loginDir = ownDir(loginDir(f.helper.UID), f.helper.UID, 0o700)
@@ -158,13 +160,17 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	}
 	p.request = request{
 		Argv: req.Argv, Dir: req.Dir, Umask: f.umask,
-		Home: f.helper.Home, RuntimeDir: runtimeDir,
+		Home: f.helper.Home, RuntimeDir: runtimeDir, Bus: f.bus,
 		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(p.Addresses, " ")),
 	}
 	if p.display, err = planDisplay(req); err != nil {
 		return nil, err
 	}
+	if f.bus != "" {
+		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
+	}
 	p.display.prepare(&p.request)
+	slices.Sort(p.request.Env)
 	return p, nil
 }
 

@@ -19,7 +19,7 @@ func machine() facts {
 		helper:    Account{Name: "alice-sandbox", UID: 997, GID: 996, Home: "/home/alice-sandbox", Shell: "/usr/sbin/nologin"},
 		daemonUID: 1000, helpers: []string{"alice-bank", "alice-sandbox"},
 		self: "/usr/bin/sandbox-audio", sudo: "/usr/bin/sudo", su: "/usr/bin/su",
-		socketDir: true, runtimeDir: true, umask: 0o022,
+		socketDir: true, runtimeDir: true, bus: "/usr/bin/dbus-daemon", umask: 0o022,
 	}
 }
 
@@ -42,8 +42,9 @@ func TestPlan(t *testing.T) {
 		},
 		Addresses: strings.Fields(servers), DaemonUID: 1000,
 		request: request{
-			Argv: []string{"mpv", "a b.ogg"}, Dir: "/srv/music", Home: "/home/alice-sandbox", RuntimeDir: "/run/sandbox-audio/alice-sandbox", Umask: 0o022,
+			Argv: []string{"mpv", "a b.ogg"}, Dir: "/srv/music", Home: "/home/alice-sandbox", RuntimeDir: "/run/sandbox-audio/alice-sandbox", Bus: "/usr/bin/dbus-daemon", Umask: 0o022,
 			Env: []string{
+				"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/sandbox-audio/alice-sandbox/bus",
 				"HOME=/home/alice-sandbox", "LANG=C", "LOGNAME=alice-sandbox", "PATH=" + helperPath, "PULSE_SERVER=" + servers,
 				"QT_X11_NO_MITSHM=1", "SHELL=/bin/sh", "USER=alice-sandbox", "XDG_RUNTIME_DIR=/run/sandbox-audio/alice-sandbox",
 			},
@@ -66,7 +67,7 @@ func TestPlanAfterReboot(t *testing.T) {
 	if want := []string{"tcp:127.0.0.1:4714"}; !slices.Equal(p.Addresses, want) {
 		t.Errorf("addresses %q", p.Addresses)
 	}
-	if slices.ContainsFunc(slices.Concat(p.Daemon, p.request.Env), func(s string) bool { return strings.Contains(s, "unix:") }) {
+	if slices.ContainsFunc(slices.Concat(p.Daemon, p.request.Env), func(s string) bool { return strings.Contains(s, "unix:/run") }) {
 		t.Errorf("a socket is named that cannot be: %q %q", p.Daemon, p.request.Env)
 	}
 	if want := "/home/alice-sandbox/.cache/sandbox-audio/run"; p.request.RuntimeDir != want || !slices.Contains(p.request.Env, "XDG_RUNTIME_DIR="+want) {

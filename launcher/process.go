@@ -87,6 +87,15 @@ func processLives(pid int) bool {
 	return ok && !zombie
 }
 
+// parentOf returns the parent of a process; 0 when it is gone.
+func parentOf(pid int) int {
+	status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	parent, _ := strconv.Atoi(line)
+	return parent
+}
+
 // processUIDs returns the real, effective, saved and file system uid of a process; ok is false when it is gone.
 func processUIDs(pid int) (uids []string, zombie, ok bool) {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")

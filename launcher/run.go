@@ -149,8 +149,8 @@ func (r *running) begin(stdio [3]*os.File) (status int, err error) {
 			switch {
 			case !ok:
 				return StatusFailed, r.lost()
-			case first.Error != "" && first.Code == StatusNotFound:
-				return StatusNotFound, errors.New(printable(first.Error))
+			case first.Error != "" && (first.Code == StatusNotFound || first.Code == StatusFailed):
+				return first.Code, errors.New(printable(first.Error))
 			case first.Error != "":
 				return StatusCannotExecute, errors.New(printable(first.Error))
 			case first.Home:

@@ -23,7 +23,7 @@ import (
 )
 
 // packages are all that tests ask for one by one, or are skipped without; here they come in one go.
-var packages = []string{"alsa-utils", "debootstrap", "ffmpeg", "gcc", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gstreamer1.0-tools",
+var packages = []string{"alsa-utils", "dbus-bin", "dbus-daemon", "debootstrap", "ffmpeg", "gcc", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gstreamer1.0-tools",
 	"libasound2-plugins", "libc6-dev", "libsox-fmt-pulse", "mpv", "procps", "pulseaudio", "pulseaudio-utils", "qemu-system-x86", "sox", "sudo", "vlc-bin",
 	"vlc-plugin-base", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xvfb"}
 

@@ -1,0 +1,183 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+)
+
+// session is the helper's own: its runtime directory (XDG_RUNTIME_DIR) with the session bus, the keys to displays and
+// whatever its programs keep there. Programs that run at the same time share it; the last to end leaves it empty.
+//
+// Each entry program holds the file of users locked in shared mode (flock(2)), as the owner's runs hold their loans;
+// whoever gets it alone is the first or the last. The directory's own lock guards coming and going.
+type session struct {
+	dir   string
+	users *os.File
+	bus   *bus // what this entry program serves; nil when another does, or nobody
+}
+
+const (
+	usersFile   = ".users"
+	sessionWait = 10 * time.Second // until whoever comes or goes must be through
+)
+
+// joinSession makes the session if this is its first program, gives it files, and has its bus served.
+func joinSession(req request) (*session, error) {
+	s := &session{dir: req.RuntimeDir}
+	if dir, ok := strings.CutPrefix(s.dir, req.Home+"/"); ok {
+		if err := privateDir(req.Home, dir); err != nil {
+			return nil, fmt.Errorf("make the runtime directory: %w", err)
+		}
+	}
+	unlock, err := lockDir(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if s.users, err = os.OpenFile(s.path(usersFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600); err != nil {
+		return nil, err
+	}
+	if flock(s.users, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		s.clear(usersFile) // what a session that was killed has left
+	}
+	if err := flock(s.users, unix.LOCK_SH); err != nil {
+		return nil, errors.Join(err, s.users.Close())
+	}
+	if err := keepFiles(s.dir, req.Files); err != nil {
+		return nil, errors.Join(err, s.users.Close())
+	}
+	if s.bus, err = serveBus(s.dir, req); err != nil {
+		return nil, errors.Join(fmt.Errorf("the session bus: %w", err), s.users.Close())
+	}
+	return s, nil
+}
+
+func (s *session) path(name string) string { return filepath.Join(s.dir, name) }
+
+// leave ends this program's part. The last one leaves nothing; when a bus was used, it waits until that is gone.
+func (s *session) leave() error {
+	unlock, err := lockDir(s.dir)
+	if err != nil {
+		return err
+	}
+	last := flock(s.users, unix.LOCK_EX|unix.LOCK_NB) == nil
+	if err := s.bus.leave(last); err != nil {
+		unlock()
+		return err
+	}
+	inUse := busInUse(s.dir)
+	if last && !inUse {
+		s.clear()
+	}
+	s.users.Close()
+	unlock()
+	for end := time.Now().Add(sessionWait); last && inUse && time.Now().Before(end); time.Sleep(pollEvery) {
+		inUse = busInUse(s.dir)
+	}
+	return nil
+}
+
+// clear removes what is in the runtime directory, except for the named files and what serves a bus. In a login's
+// directory, which is not ours alone, it removes what we put there. Mounts, such as that of the document portal, are left
+// to those who made them.
+func (s *session) clear(keep ...string) {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	if busInUse(s.dir) {
+		keep = append(keep, busSocket, busLock)
+	}
+	top, err := root.Stat(".")
+	if err != nil {
+		return
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		st, err := root.Lstat(e.Name())
+		if err != nil || device(st) != device(top) || slices.Contains(keep, e.Name()) || isLoginDir(s.dir) && !isOurs(e.Name()) {
+			continue
+		}
+		_ = root.RemoveAll(e.Name()) // what cannot be removed is in nobody's way
+	}
+}
+
+func device(st fs.FileInfo) uint64 { return st.Sys().(*syscall.Stat_t).Dev }
+
+func isLoginDir(dir string) bool { return filepath.Dir(dir) == filepath.Dir(loginDir(0)) }
+
+// isOurs reports whether a name in the runtime directory is one that only we use.
+func isOurs(name string) bool {
+	return name == usersFile || name == busLock || strings.HasPrefix(name, "xauthority-")
+}
+
+// lockDir takes the lock of a directory. A program of the helper's that keeps it costs the helper its further programs.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(sessionWait); ; time.Sleep(pollEvery) {
+		err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if err != unix.EWOULDBLOCK || time.Now().After(end) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+		}
+	}
+}
+
+// privateDir makes dir below home, every part of it the helper's alone.
+func privateDir(home, dir string) error {
+	root, err := os.OpenRoot(home)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return root.Chmod(dir, 0o700)
+}
+
+// keepFiles writes files into dir that are the helper's alone to read. Another program of the helper's may be reading
+// the earlier ones.
+func keepFiles(dir string, files map[string][]byte) error {
+	if len(files) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, text := range files {
+		f, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(0o600))
+		if err != nil {
+			return err
+		}
+		defer f.Cleanup()
+		if _, err := f.Write(text); err != nil {
+			return err
+		}
+		if err := f.CloseAtomicallyReplace(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
