@@ -45,10 +45,13 @@ func Work() error {
 		remembered, written = memory.Open(opts.State, l, l.Post, log), []string{opts.State}
 	}
 	defer remembered.Close()
+	cards := device.NewCards(l, log)
+	defer cards.Close()
 	server := session.NewServer(l, refusals, log)
 	server.Remember(remembered)
 	var names []string
 	for _, dev := range devices {
+		cards.Connect(dev)
 		sink := mixer.NewSink(l, dev, log)
 		defer sink.Close()
 		server.AddSink(sink)

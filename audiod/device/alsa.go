@@ -34,6 +34,8 @@ type card struct {
 	moved    int64 // frames written or read since the card was prepared
 	smoother smoother
 	stats    Stats
+
+	controlled
 }
 
 const (
@@ -43,7 +45,7 @@ const (
 )
 
 func newCard(at address, clock loop.Clock) card {
-	c := card{clock: clock, at: at, name: "Sound card " + at.card}
+	c := card{clock: clock, at: at, name: "Sound card " + at.card, controlled: uncontrolled}
 	if p, err := findCard(at); err == nil {
 		c.found(p)
 	}

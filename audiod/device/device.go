@@ -5,6 +5,9 @@
 // to be heard, and comes back before they run out. A Source is a queue with a clock at its near end: the mixer asks how many frames have
 // been captured, reads them, and comes back before there is no room for more. The device never calls the mixer, never blocks on hardware
 // and starts no goroutine; when it is closed it costs nothing.
+//
+// Cards keeps watch over the sound cards themselves: which there are, their volumes and switches, and what is plugged into them. What may take
+// the hardware a while is done aside, and its result brought back to the loop.
 package device
 
 import (

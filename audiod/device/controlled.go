@@ -1,0 +1,64 @@
+package device
+
+import "errors"
+
+// controlled is what makes a card's sink or source a Volume and Ports: its part of the card's mixer, as long as the card is there.
+type controlled struct {
+	level    *level // nil where the mixer has nothing for this PCM
+	ports    *ports
+	onVolume func(foreign bool)
+	onPorts  func()
+}
+
+var uncontrolled = controlled{onVolume: func(bool) {}, onPorts: func() {}}
+
+// lent takes up the card's level and ports, or gives them back when they are nil.
+func (c *card) lent(l *level, p *ports) {
+	if l != nil && len(l.path.volumes)+len(l.path.switches) == 0 {
+		l = nil
+	}
+	if c.level, c.ports = l, p; l != nil {
+		c.onVolume(true)
+	}
+	if p != nil {
+		c.onPorts()
+	}
+}
+
+// SetVolume implements Volume.
+func (c *card) SetVolume(gain []float32, muted bool) {
+	if c.level != nil {
+		c.level.set(gain, muted)
+	}
+}
+
+// Volume implements Volume.
+func (c *card) Volume() (gain []float32, muted, ok bool) {
+	if c.level == nil {
+		return nil, false, false
+	}
+	gain, muted = c.level.get(len(c.config.Channels))
+	return gain, muted, len(gain) > 0
+}
+
+// OnVolume implements Volume.
+func (c *card) OnVolume(changed func(foreign bool)) { c.onVolume = changed }
+
+// Ports implements Ports.
+func (c *card) Ports() (all []Port, active string) {
+	if c.ports == nil {
+		return nil, ""
+	}
+	return c.ports.list()
+}
+
+// SetPort implements Ports.
+func (c *card) SetPort(name string) error {
+	if c.ports == nil {
+		return errors.New("the card has no ports")
+	}
+	return c.ports.use(name)
+}
+
+// OnPorts implements Ports.
+func (c *card) OnPorts(changed func()) { c.onPorts = changed }
