@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,7 @@ func (n *named) id() *named { return n }
 type sink struct {
 	named
 	mixer *mixer.Sink // nil in a helper's virtual sink
+	card  *card       // nil where it is on none
 }
 
 // The virtual sink of every helper.
@@ -39,7 +41,22 @@ const (
 
 // AddSink lets clients play on m, as loud as it was when it was last there. The first sink is the default, until the one comes that the owner chose.
 func (s *Server) AddSink(m *mixer.Sink) {
-	k := &sink{named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, m}
+	d := s.cardOf(m.Name())
+	if d != nil {
+		d.sinks = append(d.sinks, m)
+	}
+	s.show(m, d)
+}
+
+// RemoveSink takes m from the clients for good. Its streams go to the default, which is the first sink that is left or, when there is none, silence.
+func (s *Server) RemoveSink(m *mixer.Sink) {
+	s.hide(m)
+	s.leave(m)
+}
+
+// show makes m one of the sinks that there are.
+func (s *Server) show(m *mixer.Sink, d *card) {
+	k := &sink{named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, m, d}
 	s.nextSink++
 	s.sinks = append(s.sinks, k)
 	if level, ok := s.memory.Devices().Get(k.name); ok {
@@ -54,11 +71,38 @@ func (s *Server) AddSink(m *mixer.Sink) {
 	} else if k.name == chosen {
 		s.setDefault(k)
 	}
-	if s.silence != nil && s.silence != m {
-		stand := s.silence
+	if stand := s.silence; stand != nil && stand != m {
 		s.silence = nil
 		s.RemoveSink(stand)
 	}
+}
+
+// hide makes m none of them.
+func (s *Server) hide(m *mixer.Sink) {
+	i := slices.IndexFunc(s.sinks, func(k *sink) bool { return k.mixer == m })
+	if i < 0 {
+		return
+	}
+	k := s.sinks[i]
+	s.sinks = slices.Delete(s.sinks, i, i+1)
+	if len(s.sinks) == 0 {
+		s.silence = mixer.NewSilence(s.clock, s.log)
+		s.AddSink(s.silence)
+	}
+	if s.defaultSink == k {
+		s.setDefault(s.sinks[0])
+	}
+	for _, p := range slices.Clone(s.streams) {
+		switch {
+		case p.sink != k:
+		case p.staying:
+			p.kill()
+		default:
+			p.move(s.defaultSink)
+		}
+	}
+	m.OnChange(func() {})
+	s.announceToOwner(native.EventSink|native.EventRemove, k.index)
 }
 
 // spec is what helpers may know of a sink's format.

@@ -3,6 +3,7 @@ package session
 import (
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
+	"sandbox-audio/audiod/policy"
 )
 
 // What objects are like, as each client may know them: to a helper they say nothing of the owner, the machine, or what others do.
@@ -16,15 +17,27 @@ func (c *Session) serverInfo(r *request) error {
 	}
 	_, usual := c.sinks()
 	spec, cmap := c.server.real(usual).mixer.Spec()
-	return c.reply(r.tag, &native.ServerInfo{Name: "sandbox-audio", Version: "16.0", User: "sandbox", Host: "localhost", Spec: spec, Map: cmap,
-		DefaultSink: usual.name, DefaultSource: noSource, Cookie: 0x5a0d10})
+	info := native.ServerInfo{Name: "sandbox-audio", Version: "16.0", User: "sandbox", Host: "localhost", Spec: spec, Map: cmap,
+		DefaultSink: usual.name, DefaultSource: noSource, Cookie: 0x5a0d10}
+	if c.grant == policy.Owner {
+		info.User, info.Host = c.server.runs, c.server.host
+	}
+	return c.reply(r.tag, &info)
 }
 
 func (c *Session) stat(r *request) error {
 	if err := c.decode(r, nil); err != nil {
 		return err
 	}
-	return c.reply(r.tag, &native.StatReply{})
+	var st native.StatReply
+	for _, u := range c.server.users {
+		if c.grant == policy.Owner || u == c.user {
+			st.Blocks += uint32(u.streams)
+			st.BlocksSize += uint32(maxBuffered - u.buffers.Left())
+		}
+	}
+	st.Allocated, st.AllocatedSize = st.Blocks, st.BlocksSize
+	return c.reply(r.tag, &st)
 }
 
 func (c *Session) lookupSink(r *request) error {
@@ -74,7 +87,7 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10000 + 1, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	for _, p := range c.server.streams {
 		if c.sees(p.session) && c.shown(p.sink) == k && p.input.Timing().Playing {
-			info.State, info.Latency = native.Running, usec(state.Latency)
+			info.State, info.Latency = native.Running, c.server.real(k).told(state.Latency)
 		}
 	}
 	if k == c.user.view {
@@ -88,8 +101,18 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 	if state.Suspended {
 		info.State = native.DeviceSuspended
 	}
+	if k.card != nil {
+		info.Card = k.card.index
+		info.Flags |= native.Hardware
+		info.Props = append(info.Props, native.Text("device.api", "alsa")...)
+	}
+	ports, active := m.Ports()
+	for _, p := range ports {
+		info.Ports = append(info.Ports, native.Port{Name: p.Name, Description: p.Description, Priority: p.Priority, Available: native.Available(p.Plug), Type: p.Type})
+	}
+	info.ActivePort = active
 	if m.Hardware() {
-		info.Flags |= native.Hardware | native.HardwareVolume | native.HardwareMute
+		info.Flags |= native.HardwareVolume | native.HardwareMute
 	}
 	return info
 }
@@ -157,7 +180,7 @@ func (c *Session) describeInput(p *playback) native.SinkInputInfo {
 	volume, muted := p.input.Volume()
 	name, _ := p.props.Get("media.name")
 	info := native.SinkInputInfo{Index: p.index, Name: name, Module: native.Invalid, Client: p.session.index, Sink: c.shown(p.sink).index, Spec: p.input.Spec(), Map: p.input.Map(),
-		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: usec(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
+		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: p.sink.told(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
 		Corked: p.input.Corked(), HasVolume: true, VolumeWritable: true, Format: p.format}
 	if spec, _ := p.sink.mixer.Spec(); spec.Rate != info.Spec.Rate {
 		info.ResampleMethod = "windowed-sinc"

@@ -2,9 +2,7 @@ package session
 
 import (
 	"errors"
-	"slices"
 
-	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/policy"
 )
@@ -98,32 +96,4 @@ func (c *Session) killClient(r *request) error {
 	c.reply(r.tag, nil)
 	other.fail(errKilled)
 	return nil
-}
-
-// RemoveSink takes m from the clients: its streams go to the default, which is the first sink that is left or, when there is none, silence.
-func (s *Server) RemoveSink(m *mixer.Sink) {
-	i := slices.IndexFunc(s.sinks, func(k *sink) bool { return k.mixer == m })
-	if i < 0 {
-		return
-	}
-	k := s.sinks[i]
-	s.sinks = slices.Delete(s.sinks, i, i+1)
-	if len(s.sinks) == 0 {
-		s.silence = mixer.NewSilence(s.clock, s.log)
-		s.AddSink(s.silence)
-	}
-	if s.defaultSink == k {
-		s.setDefault(s.sinks[0])
-	}
-	for _, p := range slices.Clone(s.streams) {
-		switch {
-		case p.sink != k:
-		case p.staying:
-			p.kill()
-		default:
-			p.move(s.defaultSink)
-		}
-	}
-	m.OnChange(func() {})
-	s.announceToOwner(native.EventSink|native.EventRemove, k.index)
 }

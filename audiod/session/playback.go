@@ -287,7 +287,7 @@ func (c *Session) latency(r *request) error {
 		return err
 	}
 	t := p.input.Timing()
-	return c.reply(r.tag, &native.PlaybackLatency{SinkLatency: usec(t.Latency), Playing: t.Playing, ClientTime: m.Time,
+	return c.reply(r.tag, &native.PlaybackLatency{SinkLatency: p.sink.told(t.Latency), Playing: t.Playing, ClientTime: m.Time,
 		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex, UnderrunFor: t.UnderrunFor, PlayingFor: t.PlayingFor})
 }
 

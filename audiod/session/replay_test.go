@@ -100,7 +100,7 @@ func TestRecordedClients(t *testing.T) {
 					t.Errorf("%v was not answered", op)
 				case got == native.OpReply:
 					served++
-				case got == native.OpError && lookup(op).do != nil && !refusable[op]:
+				case got == native.OpError && lookup(op).do != nil && !refusable[op] && !strings.HasPrefix(name, "pactl-refused"):
 					t.Errorf("%v was answered with error %v", op, native.Code(answer[4]))
 				}
 			}

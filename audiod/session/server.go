@@ -9,6 +9,8 @@
 package session
 
 import (
+	"os"
+	osuser "os/user"
 	"time"
 
 	"sandbox-audio/audiod/loop"
@@ -24,12 +26,16 @@ type Server struct {
 	refusals *policy.Refusals
 	log      func(format string, args ...any)
 	started  time.Time
+	runs     string // the account the server runs as, and the machine it runs on, for the owner's eyes
+	host     string
 	memory   *memory.Memory
 	ceilings map[uint32]pcm.Volume // by uid, where it is not full volume
 
 	sinks       []*sink
 	defaultSink *sink
 	nextSink    uint32
+	cards       []*card
+	nextCard    uint32
 	silence     *mixer.Sink // among the sinks, while there is no other
 
 	users    map[uint32]*user
@@ -39,7 +45,12 @@ type Server struct {
 
 // NewServer makes a server without devices: give it a sink before the first session. refusals is shown to the owner.
 func NewServer(clock loop.Clock, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
-	return &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{}}
+	s := &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{}}
+	if u, err := osuser.Current(); err == nil {
+		s.runs = u.Username
+	}
+	s.host, _ = os.Hostname()
+	return s
 }
 
 // Sessions is the number of connections that are open.

@@ -53,12 +53,15 @@ func (c *Session) setSinkMute(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-// turned remembers the volume of a sink, and tells of it.
+// turned remembers the volume of a sink that has changed, and tells of it.
 func (s *Server) turned(k *sink) {
 	volume, muted := k.mixer.Volume()
 	_, cmap := k.mixer.Spec()
 	s.memory.Devices().Set(k.name, memory.Level{Volume: slices.Clone(volume), Map: cmap, Muted: muted})
 	s.announceToOwner(native.EventSink|native.EventChange, k.index)
+	if k.card != nil {
+		s.announceToOwner(native.EventCard|native.EventChange, k.card.index)
+	}
 }
 
 // turn sets the volume of a helper's virtual sink.

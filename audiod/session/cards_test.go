@@ -1,0 +1,123 @@
+package session
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
+)
+
+// laptop is a card with two ways out.
+type laptop struct {
+	*devicetest.Card
+	active  string
+	changed func()
+}
+
+func (l *laptop) Name() string        { return "alsa:Lap top,0" }
+func (l *laptop) Description() string { return "Lap top, Analog" }
+func (l *laptop) Ports() ([]device.Port, string) {
+	return []device.Port{{Name: "speaker", Description: "Speaker", Priority: 1}, {Name: "phones", Description: "Headphones", Priority: 2, Plug: device.Plugged}}, l.active
+}
+func (l *laptop) SetPort(name string) error {
+	if name == "phones" && l.active == "" {
+		return errors.New("the hardware refuses")
+	}
+	l.active = name
+	return nil
+}
+func (l *laptop) OnPorts(changed func()) { l.changed = changed }
+
+func TestCards(t *testing.T) {
+	r := newRig(t)
+	dev := &laptop{Card: devicetest.New(r.clock, device.Config{}), active: "speaker"}
+	sink := mixer.NewSink(r.clock, dev, func(string, ...any) {})
+	owner, helper := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35)
+	owner.subscribe()
+	helper.subscribe()
+	r.server.AddSink(sink)
+	const name, sinkName = "alsa_card.Lap.top", "alsa_output.Lap.top.0"
+
+	var info native.CardInfo
+	owner.must(native.OpGetCardInfo, &native.ByIndexOrName{Index: native.Invalid, Name: name}, &info)
+	if info.ActiveProfile != "on" || len(info.Profiles) != 2 || info.Profiles[0].Sinks != 1 || len(info.Ports) != 2 || info.Ports[1].Available != native.AvailableYes {
+		t.Errorf("%+v", info)
+	}
+	if k := owner.sink(1); k.Name != sinkName || k.Card != info.Index || len(k.Ports) != 2 || k.ActivePort != "speaker" || k.Flags&native.Hardware == 0 {
+		t.Errorf("%+v", k)
+	}
+	owner.must(native.OpSetSinkPort, &native.SetPort{Index: 1, Port: "phones"}, nil)
+	if dev.active != "phones" || owner.sink(1).ActivePort != "phones" {
+		t.Error("the port was not changed")
+	}
+	if err := owner.call(native.OpSetSinkPort, &native.SetPort{Index: 1, Port: "none"}, nil); err != native.ErrNoEntity {
+		t.Errorf("a port that is not there: %v", err)
+	}
+
+	s := helper.create(creation())
+	owner.must(native.OpMoveSinkInput, &native.MoveStream{Index: s.Index, DeviceIndex: 1}, nil)
+	helper.loud(s)
+	r.clock.Advance(100 * time.Millisecond)
+	ask := func() (l native.PlaybackLatency) {
+		helper.must(native.OpGetPlaybackLatency, &native.GetLatency{Channel: s.Channel}, &l)
+		return l
+	}
+	before := ask().SinkLatency
+	offset := native.SetPortLatencyOffset{Card: native.Invalid, CardName: name, Port: "phones", Offset: 30000}
+	owner.must(native.OpSetPortLatencyOffset, &offset, nil)
+	if after := ask().SinkLatency; after != before+30000 {
+		t.Errorf("an offset of 30 ms makes %d of %d", after, before)
+	}
+	offset.Offset = -1e6
+	owner.must(native.OpSetPortLatencyOffset, &offset, nil)
+	if after := ask().SinkLatency; after != 0 {
+		t.Errorf("a latency below zero is told as %d", after)
+	}
+	for _, bad := range []native.SetPortLatencyOffset{{Card: 0, Port: "none"}, {Card: 5, Port: "phones"}, {Card: 0, Port: "phones", Offset: 1 << 40}} {
+		if err := owner.call(native.OpSetPortLatencyOffset, &bad, nil); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+
+	owner.must(native.OpSetCardProfile, &native.SetPort{Index: 0, Port: "off"}, nil)
+	if dev.IsOpen() {
+		t.Error("the card is held")
+	}
+	if !near(r.peak(r.card), 0.5) {
+		t.Error("the stream does not play on the other card")
+	}
+	if err := owner.call(native.OpGetSinkInfo, &native.ByIndexOrName{Index: native.Invalid, Name: sinkName}, nil); err != native.ErrNoEntity {
+		t.Errorf("its sink: %v", err)
+	}
+	owner.must(native.OpGetCardInfo, &native.ByIndexOrName{Index: 0}, &info)
+	if info.ActiveProfile != "off" {
+		t.Errorf("active profile %s", info.ActiveProfile)
+	}
+	owner.must(native.OpSetCardProfile, &native.SetPort{Index: 0, Port: "on"}, nil)
+	var index native.IndexReply
+	owner.must(native.OpLookupSink, &native.ByName{Name: sinkName}, &index)
+	if err := owner.call(native.OpSetCardProfile, &native.SetPort{Index: 0, Port: "surround"}, nil); err != native.ErrNoEntity {
+		t.Errorf("a profile that is not there: %v", err)
+	}
+	r.server.RemoveSink(sink)
+	if err := owner.call(native.OpGetCardInfo, &native.ByIndexOrName{Index: 0}, nil); err != native.ErrNoEntity {
+		t.Errorf("a card that is gone: %v", err)
+	}
+	if n := len(owner.news()); n < 5 {
+		t.Errorf("the owner is told %d times", n)
+	}
+	var cards native.CardInfoList
+	if helper.must(native.OpGetCardInfoList, nil, &cards); len(cards) != 0 {
+		t.Error("a helper sees cards")
+	}
+	for _, e := range helper.news() {
+		if e.Event.Facility() != native.EventSinkInput || e.Index != s.Index {
+			t.Errorf("a helper is told %+v", e)
+		}
+	}
+}
