@@ -6,63 +6,189 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 	"github.com/adrg/xdg"
 )
 
-// Config is what a person may set once instead of on each command line.
+// Config is what a person may set once instead of on each command line, as it holds for one profile.
 type Config struct {
-	Device string   `toml:"device"` // as the daemon's --device takes it; empty leaves the choice to the daemon
-	Method string   `toml:"method"` // auto, sudo or su; empty is auto
-	Allow  []string `toml:"allow"`  // users and @groups that the daemon serves beside the helpers
+	Device string   `toml:"device,omitempty" json:"device,omitempty"` // as the daemon's --device takes it; empty leaves the choice to the daemon
+	Allow  []string `toml:"allow,omitempty" json:"allow,omitempty"`   // users and @groups that the daemon serves beside the helpers
+	Rules
+}
+
+// Rules are what may be set anew for each profile, in a table [profile.NAME].
+type Rules struct {
+	Method string `toml:"method,omitempty" json:"method,omitempty"` // auto, sudo or su; empty is auto
 }
 
 const systemConfig = "/etc/sandbox-audio/config.toml"
 
-// LoadConfig reads the system's configuration and then, key by key over it, the caller's own. A file that is not
-// there is no error; a key that is not known is one and the error names its line.
-func LoadConfig() (Config, error) {
-	var c Config
-	for _, path := range []string{systemConfig, filepath.Join(xdg.ConfigHome, "sandbox-audio", "config.toml")} {
+func ownConfig() string { return filepath.Join(xdg.ConfigHome, "sandbox-audio", "config.toml") }
+
+// LoadConfig reads the system's configuration and, key by key over it, the caller's own, and then in the same order what
+// either says of the profile. A file that is not there is no error; a key that is not known is one, and so is a wrong
+// value for any profile. The error names the file and the line.
+func LoadConfig(profile string) (Config, error) {
+	c, _, err := readConfig(profile)
+	return c, err
+}
+
+// readConfig is LoadConfig that also names the profiles with a table.
+func readConfig(profile string) (c Config, tables []string, err error) {
+	var of []configFile
+	for _, path := range []string{systemConfig, ownConfig()} {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		var f configFile
 		if err == nil {
-			err = c.decode(string(text))
+			f, err = c.decode(string(text))
 		}
 		if err != nil {
-			return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+			return Config{}, nil, fmt.Errorf("configuration %s: %w", path, err)
+		}
+		of = append(of, f)
+		for name := range f.profiles {
+			if !slices.Contains(tables, name) {
+				tables = append(tables, name)
+			}
 		}
 	}
-	return c, nil
+	for _, f := range of {
+		if err := f.apply(profile, &c.Rules); err != nil {
+			return Config{}, nil, err
+		}
+	}
+	slices.Sort(tables)
+	return c, tables, nil
 }
 
-func (c *Config) decode(text string) error {
-	meta, err := toml.Decode(text, c)
+// configFile is what one file says of profiles.
+type configFile struct {
+	meta     toml.MetaData
+	profiles map[string]toml.Primitive
+}
+
+// apply sets what the file says of the profile.
+func (f *configFile) apply(profile string, r *Rules) error {
+	table, ok := f.profiles[profile]
+	if !ok {
+		return nil
+	}
+	return f.meta.PrimitiveDecode(table, r)
+}
+
+// decode reads one file over what c holds, and checks all of it.
+func (c *Config) decode(text string) (configFile, error) {
+	file := struct {
+		*Config
+		Profiles map[string]toml.Primitive `toml:"profile"`
+	}{Config: c}
+	meta, err := toml.Decode(text, &file)
 	if err != nil {
-		return err
+		return configFile{}, err
+	}
+	if err := c.check(); err != nil {
+		return configFile{}, err.at(text)
+	}
+	f := configFile{meta, file.Profiles}
+	for name := range f.profiles {
+		key := toml.Key{"profile", name}
+		var r Rules
+		if !validName.MatchString(name) {
+			return f, (&valueError{key, fmt.Errorf("%q is no profile name", name)}).at(text)
+		}
+		if err := f.apply(name, &r); err != nil {
+			return f, (&valueError{key, err}).at(text)
+		}
+		if err := r.check(); err != nil {
+			err.key = append(key, err.key...)
+			return f, err.at(text)
+		}
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return fmt.Errorf("line %d: unknown key %q; there are device, method and allow", keyLine(text, unknown[0]), unknown[0])
+		known := append(configKeys(reflect.TypeFor[Config]()), "profile")
+		if len(unknown[0]) > 2 && unknown[0][0] == "profile" {
+			known = configKeys(reflect.TypeFor[Rules]())
+		}
+		return f, (&valueError{unknown[0], fmt.Errorf("unknown key %q; there are %s", unknown[0], strings.Join(known, ", "))}).at(text)
 	}
-	if !validMethod(c.Method) {
-		return fmt.Errorf("line %d: method %q is none of auto, sudo and su", keyLine(text, toml.Key{"method"}), c.Method)
+	return f, nil
+}
+
+// Text is the settings that say anything, as a file has them.
+func (c *Config) Text() (string, error) {
+	var b strings.Builder
+	err := toml.NewEncoder(&b).Encode(c)
+	return b.String(), err
+}
+
+// valueError is what is wrong with the value of a key.
+type valueError struct {
+	key toml.Key
+	err error
+}
+
+func (e *valueError) at(text string) error {
+	return fmt.Errorf("line %d: %w", keyLine(text, e.key), e.err)
+}
+
+func (r *Rules) check() *valueError {
+	if !validMethod(r.Method) {
+		return &valueError{toml.Key{"method"}, fmt.Errorf("method %q is none of auto, sudo and su", r.Method)}
 	}
 	return nil
 }
 
-// keyLine is the line where a key of a valid file stands, for the package that reads it does not tell.
+// configKeys is the keys that a struct's fields are read from, those of structs within it too.
+func configKeys(t reflect.Type) (keys []string) {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous {
+			keys = append(keys, configKeys(f.Type)...)
+		} else {
+			key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// keyLine is the line where a valid file first names a key or something within it, for the package that reads it does
+// not tell.
 func keyLine(text string, key toml.Key) int {
 	n := 0
+	var table toml.Key
 	for line := range strings.Lines(text) {
 		n++
-		name := strings.TrimLeft(line, "[ \t\"'")
-		if rest, ok := strings.CutPrefix(name, key[0]); ok && strings.ContainsAny(rest[:1], "=. \t\"']\r\n") {
+		here, header := lineKey(line)
+		if header {
+			table, here = here, nil
+		}
+		if at := slices.Concat(table, here); len(at) >= len(key) && slices.Equal(at[:len(key)], key) {
 			return n
 		}
 	}
 	return n
+}
+
+// lineKey is the key that a line of a file names, in parts; header tells that it begins a table.
+func lineKey(line string) (key toml.Key, header bool) {
+	name, _, assigned := strings.Cut(line, "=")
+	if assigned {
+		line = name + "= 0"
+	} else if header = strings.HasPrefix(strings.TrimLeft(line, " \t"), "["); !header {
+		return nil, false
+	}
+	var any map[string]any
+	meta, err := toml.Decode(line, &any)
+	if err != nil || len(meta.Keys()) == 0 {
+		return nil, false // within a value of several lines
+	}
+	return meta.Keys()[len(meta.Keys())-1], header
 }

@@ -11,11 +11,11 @@ func TestConfig(t *testing.T) {
 	own := "# mine\nmethod = \"sudo\"\nallow = []\n"
 	var c Config
 	for _, text := range []string{system, own} {
-		if err := c.decode(text); err != nil {
+		if _, err := c.decode(text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := (Config{Device: "alsa:0", Method: "sudo", Allow: []string{}}); !reflect.DeepEqual(c, want) {
+	if want := (Config{Device: "alsa:0", Allow: []string{}, Rules: Rules{Method: "sudo"}}); !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
 }
@@ -24,13 +24,20 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"device = \"null\"\n\nlatency = 20\n":               `line 3: unknown key "latency"`,
 		"devices = 1\ndevice = \"null\"\n":                  `line 1: unknown key "devices"`,
-		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 2: unknown key "profile`,
+		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 3: method "x"`,
+		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method`,
+		"[profile.bank]\ndevice = \"null\"":                 `line 2: unknown key "profile.bank.device"`,
+		"profile.bank.x = 1":                                `line 1: unknown key "profile.bank.x"`,
+		"allow = [\n \"device=\",\n]\n[profile.\"a b\"]":    `line 4: "a b" is no profile name`,
+		"device = \"x\"\n[profile.bank]\nmethod = 3":        "line 3",
+		"device = \"x\"\n[profile]\nbank = 3":               "line 3",
+		"[profiles.bank]":                                   `line 1: unknown key "profiles`,
 		"\nmethod = \"doas\"\n":                             `line 2: method "doas"`,
 		"device = \"null\"\nallow = \"bob\"\n":              "line 2",
 		"device = \n":                                       "line 1",
 	} {
 		var c Config
-		if err := c.decode(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.decode(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, without %q", text, err, want)
 		}
 	}

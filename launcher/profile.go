@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -158,4 +159,63 @@ func DaemonAddress(owner Account) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s has no helper yet: %w; make one with: sandbox-audio setup", owner.Name, ErrNoProfile)
+}
+
+// ProfileState is a profile as a person sees it.
+type ProfileState struct {
+	Name     string   `json:"profile"`
+	Helper   string   `json:"helper"`
+	Made     bool     `json:"made"` // by setup; without it the rest is not known
+	UID      int      `json:"uid,omitempty"`
+	Home     string   `json:"home,omitempty"`
+	Sound    []string `json:"sound,omitempty"` // addresses of the daemon
+	Settings Config   `json:"settings"`
+}
+
+// Profiles lists the owner's profiles by name: those that setup has made and those that have a table in the
+// configuration.
+func Profiles(owner Account) ([]ProfileState, error) {
+	_, names, err := readConfig(DefaultProfile)
+	if err != nil {
+		return nil, err
+	}
+	all, err := profiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.OwnerUID == owner.UID && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	states := []ProfileState{}
+	for _, name := range names {
+		s, err := FindState(owner, name)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+// FindState is one of the owner's profiles; the error wraps ErrNoProfile when it is neither made nor in the configuration.
+func FindState(owner Account, name string) (ProfileState, error) {
+	config, tables, err := readConfig(name)
+	if err != nil {
+		return ProfileState{}, err
+	}
+	p, err := FindProfile(owner, name)
+	switch {
+	case err == nil:
+		return ProfileState{
+			Name: name, Made: true, Helper: p.Helper, UID: p.HelperUID, Home: p.Home,
+			Sound: []string{p.unixAddr(), p.tcpAddr()}, Settings: config,
+		}, nil
+	case !errors.Is(err, ErrNoProfile) || !slices.Contains(tables, name):
+		return ProfileState{}, err
+	}
+	helper, err := helperName(owner, name)
+	return ProfileState{Name: name, Helper: helper, Settings: config}, err
 }

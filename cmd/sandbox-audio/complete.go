@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/launcher"
+)
 
 // fixed offers words as a flag's values.
 func fixed(words ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -12,4 +16,24 @@ func completeFlag(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
 		panic(err)
 	}
+}
+
+// profileArgs completes the one argument of a command about a profile.
+func profileArgs(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return profileNames(cmd, args, word)
+}
+
+func profileNames(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+	owner, err := launcher.Owner()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, _ := launcher.Profiles(owner) // what is wrong with the configuration, the command says
+	for _, p := range all {
+		names = append(names, p.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

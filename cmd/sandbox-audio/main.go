@@ -20,6 +20,7 @@ var commands = []func() *cobra.Command{
 	newRunCommand,
 	newSetupCommand,
 	newTeardownCommand,
+	newProfileCommand,
 	newStatusCommand,
 	newDaemonCommand,
 	newDemoCommand,
@@ -79,4 +80,22 @@ func newRootCommand() *cobra.Command {
 // addProfileFlag gives cmd the flag that all commands about one helper share.
 func addProfileFlag(cmd *cobra.Command, profile *string) {
 	cmd.Flags().StringVar(profile, "profile", launcher.DefaultProfile, "the helper and its rules")
+	completeFlag(cmd, "profile", profileNames)
+}
+
+func addDryRunFlag(cmd *cobra.Command, dryRun *bool) {
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "say what would be done and change nothing")
+}
+
+func addJSONFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON")
+}
+
+// ownerHimself is the owner, whom this process then is: of what sudo gave it nothing is left.
+func ownerHimself() (launcher.Account, error) {
+	owner, err := launcher.Owner()
+	if err == nil {
+		err = launcher.AsOwner(owner)
+	}
+	return owner, err
 }

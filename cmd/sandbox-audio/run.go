@@ -70,14 +70,11 @@ func runRun(o runOptions, args []string) (status int, err error) {
 }
 
 func planRun(o runOptions, args []string) (*launcher.Plan, error) {
-	owner, err := launcher.Owner()
+	owner, err := ownerHimself()
 	if err != nil {
 		return nil, err
 	}
-	if err := launcher.AsOwner(owner); err != nil {
-		return nil, err
-	}
-	config, err := launcher.LoadConfig()
+	config, err := launcher.LoadConfig(o.profile)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ Exit status: 0 done, 1 failed; what a failed first setup had made is undone.`,
 		RunE: func(*cobra.Command, []string) error { return runSetup(o) },
 	}
 	addProfileFlag(cmd, &o.profile)
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be made and change nothing")
+	addDryRunFlag(cmd, &o.dryRun)
 	return cmd
 }
 

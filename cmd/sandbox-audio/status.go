@@ -38,7 +38,7 @@ Exit status: 0; 1 when no daemon answers, which is normal while nothing runs.`,
 		RunE: func(*cobra.Command, []string) error { return runStatus(o, os.Stdout) },
 	}
 	cmd.Flags().StringVar(&o.server, "server", "", "address of the daemon (default that of your profiles)")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	addJSONFlag(cmd, &o.json)
 	return cmd
 }
 
@@ -48,9 +48,7 @@ func runStatus(o statusOptions, out io.Writer) error {
 		return err
 	}
 	if o.json {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(st)
+		return printJSON(out, st)
 	}
 	return printStatus(out, st)
 }

@@ -29,9 +29,13 @@ Exit status: 0 done or nothing to do, 1 failed.`,
 		RunE: func(*cobra.Command, []string) error { return runTeardown(o) },
 	}
 	addProfileFlag(cmd, &o.profile)
-	cmd.Flags().BoolVar(&o.purge, "purge", false, "remove the helper's home with everything in it")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be removed and change nothing")
+	addPurgeFlag(cmd, &o.purge)
+	addDryRunFlag(cmd, &o.dryRun)
 	return cmd
+}
+
+func addPurgeFlag(cmd *cobra.Command, purge *bool) {
+	cmd.Flags().BoolVar(purge, "purge", false, "remove the helper's home with everything in it")
 }
 
 func runTeardown(o teardownOptions) error {
