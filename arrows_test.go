@@ -14,7 +14,7 @@ var arrows = map[string]struct {
 	why string
 }{
 	"cmd/sandbox-audio":        {[]string{"launcher", "audiod", "audiod/device", "audiod/native", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices"},
-	"launcher":                 {[]string{"templates", "holder", "launcher/x11"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/desktopfile"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},
 	"holder":                   {nil, "a leaf: who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"templates":                {nil, "files and their embedding"},
@@ -28,6 +28,7 @@ var arrows = map[string]struct {
 	"audiod/policy":            {nil, "a leaf: who is calling"},
 	"audiod/loop":              {nil, "a leaf: descriptors and timers"},
 	"audiod/pcm":               {nil, "a leaf: arithmetic"},
+	"launcher/desktopfile":     {nil, "a leaf: the text of desktop entries and lists of default applications"},
 	"launcher/launchertest":    {[]string{"launcher"}, "help for the tests of those who use the launcher"},
 }
 

@@ -7,6 +7,7 @@ require (
 	github.com/adrg/xdg v0.5.3
 	github.com/elastic/go-seccomp-bpf v1.6.0
 	github.com/gen2brain/alsa v0.6.0
+	github.com/godbus/dbus/v5 v5.2.4
 	github.com/google/renameio/v2 v2.0.2
 	github.com/jfreymuth/pulse v0.1.1
 	github.com/landlock-lsm/go-landlock v0.11.0

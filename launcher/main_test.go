@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(runMain())
 	case "launch":
 		os.Exit(launchMain())
+	case "notify":
+		os.Exit(notifyMain(os.Args[1:]))
 	case "nonsense":
 		os.Exit(nonsenseMain(os.Args[1:]))
 	}

@@ -3,6 +3,7 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,7 +33,8 @@ type Plan struct {
 	Daemon    []string // starts the sound daemon when none runs
 	Addresses []string // where the daemon listens
 	DaemonUID int
-	Notes     []string // what is not as setup leaves it, and how to repair it
+	Output    io.Writer // takes what the program writes, in place of our own standard output and error; nil without
+	Notes     []string  // what is not as setup leaves it, and how to repair it
 	display   display
 	request   request
 }

@@ -29,8 +29,7 @@ const (
 // Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
 // program's exit status: its own, 128+n when signal n ended it, 126 or 127 with an error when it could not be run, 125
 // with an error when we failed. Signals that reach this process meanwhile go to the program. say is given what the
-// owner should know while the program runs. It changes this process's signal handling and descriptors for good: call
-// it once, from a command.
+// owner should know while the program runs. Descriptors of this process are closed on exec from then on; one Run at a time.
 func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	if err := closeOnExec(); err != nil {
 		return StatusFailed, err
@@ -41,6 +40,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 			signal.Notify(signals, s)
 		}
 	}
+	defer signal.Stop(signals)
 	for _, note := range p.Notes {
 		say("note: " + note)
 	}
@@ -75,7 +75,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	if err := p.display.lend(l, p, say); err != nil {
 		return StatusFailed, err
 	}
-	out, err := newStdio()
+	out, err := newStdio(p.Output)
 	if err != nil {
 		return StatusFailed, err
 	}
@@ -326,7 +326,8 @@ func hasTerminal() bool {
 }
 
 // stdio is what the program gets as standard input, output and error: ours, except terminals. A program that holds the
-// owner's terminal could read what is typed there; so input comes from /dev/null instead and output through a pipe.
+// owner's terminal could read what is typed there; so input comes from /dev/null instead and output through a pipe. With
+// an output to go to, both are so whatever ours are.
 type stdio struct {
 	files  [3]*os.File
 	copies []*outputCopy
@@ -335,13 +336,14 @@ type stdio struct {
 
 // outputCopy carries what the program writes to the terminal.
 type outputCopy struct {
-	from, to *os.File
-	done     chan struct{}
+	from *os.File
+	to   io.Writer
+	done chan struct{}
 }
 
-func newStdio() (*stdio, error) {
+func newStdio(output io.Writer) (*stdio, error) {
 	s := &stdio{files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
-	if isTerminal(os.Stdin) {
+	if output != nil || isTerminal(os.Stdin) {
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return nil, err
@@ -349,9 +351,12 @@ func newStdio() (*stdio, error) {
 		s.files[0] = null
 		s.opened = append(s.opened, null)
 	}
-	one := sameOpenFile(os.Stdout, os.Stderr) // then one pipe keeps the order of what is written to both
+	one := output != nil || sameOpenFile(os.Stdout, os.Stderr) // then one pipe keeps the order of what is written to both
 	for i := 1; i <= 2; i++ {
-		if !isTerminal(s.files[i]) {
+		var to io.Writer = s.files[i]
+		if output != nil {
+			to = output
+		} else if !isTerminal(s.files[i]) {
 			continue
 		}
 		if i == 2 && one {
@@ -364,7 +369,7 @@ func newStdio() (*stdio, error) {
 			return nil, err
 		}
 		s.opened = append(s.opened, w)
-		s.copies = append(s.copies, &outputCopy{from: r, to: s.files[i], done: make(chan struct{})})
+		s.copies = append(s.copies, &outputCopy{from: r, to: to, done: make(chan struct{})})
 		s.files[i] = w
 	}
 	return s, nil

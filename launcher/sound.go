@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/adrg/xdg"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +30,6 @@ type Session interface {
 const (
 	daemonWait = 10 * time.Second       // until a daemon that was started must answer
 	retryEvery = 200 * time.Millisecond // between attempts to bring a dead one back
-	maxLog     = 1 << 20                // bytes; a longer log begins anew with the next daemon
 )
 
 // soundLink keeps the owner's daemon running for as long as one program does.
@@ -160,7 +157,7 @@ func (d *daemonProcess) failure() error {
 
 // startDaemon starts the daemon in a session of its own, so that it outlives this process and its terminal.
 func startDaemon(argv []string, ownerUID int) (*daemonProcess, error) {
-	log, err := openLog()
+	log, err := openLog("daemon.log")
 	if err != nil {
 		return nil, fmt.Errorf("open the sound daemon's log: %w", err)
 	}
@@ -181,27 +178,6 @@ func startDaemon(argv []string, ownerUID int) (*daemonProcess, error) {
 		close(d.done)
 	}()
 	return d, nil
-}
-
-func daemonDir() (string, error) {
-	dir := filepath.Join(xdg.StateHome, "sandbox-audio")
-	return dir, os.MkdirAll(dir, 0o700)
-}
-
-func openLog() (*os.File, error) {
-	dir, err := daemonDir()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, "daemon.log")
-	if st, err := os.Stat(path); err == nil && st.Size() > maxLog {
-		if err := os.Truncate(path, 0); err != nil {
-			return nil, err
-		}
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
 // lockDaemon makes this process the only one that may start the owner's daemon.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"sandbox-audio/launcher"
@@ -34,6 +36,42 @@ func profileNames(*cobra.Command, []string, string) (names []string, _ cobra.She
 	all, _ := launcher.Profiles(owner) // what is wrong with the configuration, the command says
 	for _, p := range all {
 		names = append(names, p.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// desktopIDArgs completes the id of an entry that menus have.
+func desktopIDArgs(_ *cobra.Command, args []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, id := range launcher.DesktopIDs() {
+		ids = append(ids, strings.TrimSuffix(id, ".desktop"))
+	}
+	return ids, cobra.ShellCompDirectiveDefault // a path will do too
+}
+
+// addedDesktopArgs completes the id of an entry that was added.
+func addedDesktopArgs(_ *cobra.Command, args []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
+	added, err := launcher.DesktopEntries()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, e := range added {
+		ids = append(ids, strings.TrimSuffix(e.ID, ".desktop"))
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// logArgs completes the name of a log.
+func logArgs(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	profile, err := cmd.Flags().GetString("profile")
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	logs, _ := launcher.Logs(profile)
+	for _, l := range logs {
+		names = append(names, l.Program)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

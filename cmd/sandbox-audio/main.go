@@ -21,7 +21,9 @@ var commands = []func() *cobra.Command{
 	newSetupCommand,
 	newTeardownCommand,
 	newProfileCommand,
+	newDesktopCommand,
 	newStatusCommand,
+	newLogsCommand,
 	newDaemonCommand,
 	newDemoCommand,
 	newWorkerCommand, newChimeCommand, newStrangerCommand, // hidden

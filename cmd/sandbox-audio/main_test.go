@@ -42,7 +42,8 @@ func (t oneByOne) Run(name string, f func(testscript.T)) {
 }
 
 // TestScripts runs what a person types, through the real main. Scripts find an ordinary user $OWNER whom sudo lets do
-// everything, the program as-owner that runs its arguments as this user, and two commands of their own:
+// everything, the program as-owner that runs its arguments as this user, the program eventually that runs its arguments until they succeed, and
+// two commands of their own:
 //
 //	status N PROGRAM ARG...         the program ends with status N
 //	signal SIG N PROGRAM ARG...     so it does when it gets SIG after its first line of output
@@ -84,6 +85,7 @@ func prepareMachine(t *testing.T, owner string) {
 	}{
 		"/usr/local/bin/sandbox-audio": {self, 0o755},
 		"/usr/local/bin/as-owner":      {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
+		"/usr/local/bin/eventually":    {[]byte("#!/bin/sh\nfor i in $(seq 2000); do \"$@\" && exit; sleep 0.01; done; exit 1\n"), 0o755},
 	} {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)

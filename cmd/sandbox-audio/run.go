@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ type runOptions struct {
 	method  string
 	display string
 	x11     string
+	menu    bool
 	dryRun  bool
 }
 
@@ -39,6 +41,10 @@ executed, 127 when there is no APP.`,
 			if status == 0 && err == nil {
 				return nil
 			}
+			if err != nil {
+				// Where there is no terminal nobody would know; where the desktop does not answer either, the status tells.
+				_ = launcher.Notify(filepath.Base(args[0])+" was not started", err.Error())
+			}
 			return &statusError{status, err}
 		},
 	}
@@ -50,6 +56,7 @@ executed, 127 when there is no APP.`,
 	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
 	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, x11 or none (default auto)")
 	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows) or untrusted (default trusted)")
+	cmd.Flags().BoolVar(&o.menu, "menu", false, "started from a menu: what the program writes goes to its log, see logs")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
 	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
 	completeFlag(cmd, "display", fixed("auto", "x11", "none"))
@@ -65,6 +72,19 @@ func runRun(o runOptions, args []string) (status int, err error) {
 	if o.dryRun {
 		fmt.Print(plan)
 		return 0, nil
+	}
+	if o.menu {
+		log, err := launcher.ProgramLog(o.profile, args[0])
+		if err != nil {
+			return launcher.StatusFailed, err
+		}
+		defer log.Close()
+		plan.Output = log
+		defer func() {
+			if err != nil {
+				fmt.Fprintln(log, "sandbox-audio:", err)
+			}
+		}()
 	}
 	return plan.Run(daemonLink{}, say)
 }

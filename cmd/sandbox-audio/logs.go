@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sandbox-audio/launcher"
+)
+
+type logsOptions struct {
+	profile string
+	follow  bool
+}
+
+func newLogsCommand() *cobra.Command {
+	var o logsOptions
+	cmd := &cobra.Command{
+		Use:   "logs [APP]",
+		Short: "Show what programs wrote that run without a terminal",
+		Long: `Show what a program wrote that was started from a menu, or, as APP "daemon", what the sound daemon did. Without APP, show which logs there are.
+
+Exit status: 0; 1 when there is no such log.`,
+		Example:           "  sandbox-audio logs firefox-esr --follow\n  sandbox-audio logs daemon",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: logArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if _, err := ownerHimself(); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return listLogs(os.Stdout, o.profile)
+			}
+			return runLogs(os.Stdout, o, args[0])
+		},
+	}
+	addProfileFlag(cmd, &o.profile)
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on as more is written")
+	return cmd
+}
+
+func listLogs(out io.Writer, profile string) error {
+	logs, err := launcher.Logs(profile)
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		fmt.Fprintf(out, "%-12s %s\n", l.Program, l.Path)
+	}
+	return nil
+}
+
+func runLogs(out io.Writer, o logsOptions, app string) error {
+	logs, err := launcher.Logs(o.profile)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(logs, func(l launcher.Log) bool { return l.Program == app })
+	if i < 0 {
+		return fmt.Errorf("%s has written nothing without a terminal in the profile %s; see which logs there are: sandbox-audio logs", app, o.profile)
+	}
+	f, err := os.Open(logs[i].Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	out = printableWriter{out}
+	if _, err := io.Copy(out, f); err != nil || !o.follow {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return follow(ctx, out, f)
+}
+
+// follow writes what is added to a file, from its beginning again when it is cut short.
+func follow(ctx context.Context, out io.Writer, f *os.File) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(200 * time.Millisecond):
+		}
+		st, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if at, err := f.Seek(0, io.SeekCurrent); err != nil {
+			return err
+		} else if st.Size() < at {
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+		if _, err := io.Copy(out, f); err != nil {
+			return err
+		}
+	}
+}
+
+// printableWriter keeps what a program has written from steering the terminal.
+type printableWriter struct{ io.Writer }
+
+func (w printableWriter) Write(b []byte) (int, error) {
+	clean := make([]byte, len(b))
+	for i, c := range b {
+		if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
+			c = '?'
+		}
+		clean[i] = c
+	}
+	_, err := w.Writer.Write(clean)
+	return len(b), err
+}

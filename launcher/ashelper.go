@@ -1,0 +1,50 @@
+package launcher
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// outputAsHelper runs a program as the helper, without sound, and returns what it writes, at most so many bytes.
+func (p *Profile) outputAsHelper(owner Account, config Config, most int, argv ...string) ([]byte, error) {
+	plan, err := NewPlan(Request{Profile: p.Name, Argv: argv, Dir: "/", Display: "none"}, owner, config)
+	if err != nil {
+		return nil, err
+	}
+	out := &boundedBuffer{most: most}
+	plan.Output = out
+	status, err := plan.Run(nil, func(string) {})
+	switch {
+	case err != nil:
+		return nil, err
+	case status != 0:
+		return nil, fmt.Errorf("%s as %s: status %d: %s", argv[0], p.Helper, status, strings.TrimSpace(printable(out.String())))
+	case out.over:
+		return nil, fmt.Errorf("%s as %s: more than %d bytes", argv[0], p.Helper, most)
+	}
+	return out.Bytes(), nil
+}
+
+// ReadAsHelper reads a file in the helper's home, which only the helper can. What it holds is the helper's word.
+func (p *Profile) ReadAsHelper(owner Account, config Config, path string) ([]byte, error) {
+	if !strings.HasPrefix(path, p.Home+"/") {
+		return nil, fmt.Errorf("%s is neither yours to read nor in the helper's home", path)
+	}
+	return p.outputAsHelper(owner, config, maxIcon, "cat", "--", path)
+}
+
+// boundedBuffer keeps the first bytes that are written to it.
+type boundedBuffer struct {
+	bytes.Buffer
+	most int
+	over bool
+}
+
+func (b *boundedBuffer) Write(text []byte) (int, error) {
+	if b.Len()+len(text) > b.most {
+		b.over = true
+		return len(text), nil
+	}
+	return b.Buffer.Write(text)
+}
