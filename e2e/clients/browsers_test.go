@@ -1,0 +1,138 @@
+package clients_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sandbox-audio/e2e/need"
+	"sandbox-audio/e2e/rig"
+)
+
+// browse has u's browser of that name show a page of ours, until the page posts its report, which goes into report.
+func browse(t *testing.T, browser string, u need.User, addr, page string, report any) {
+	t.Helper()
+	site := http.NewServeMux()
+	site.HandleFunc("GET /"+page, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/"+page) })
+	tones := threeTones(t)
+	site.HandleFunc("GET /tones.wav", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, tones) })
+	posted := make(chan error, 1)
+	site.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
+		posted <- json.NewDecoder(r.Body).Decode(report)
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: site}
+	go server.Serve(l)
+	defer server.Close()
+
+	argv := browsers[browser](t, u)
+	var said bytes.Buffer
+	cmd := client(t.Context(), u, addr, append(argv, "http://"+l.Addr().String()+"/"+page)...)
+	cmd.Env = append(cmd.Env, display(t, u)...)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", browser, &said)
+		}
+	}()
+	select {
+	case err = <-posted:
+	case <-time.After(60 * time.Second):
+		t.Fatalf("%s has not run the page within a minute", browser)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// browsers are the commands that start one with a new profile of u's, which needs no click before a page may play.
+var browsers = map[string]func(t *testing.T, u need.User) []string{
+	"firefox": func(t *testing.T, u need.User) []string {
+		profile := rig.Folder(t, u)
+		prefs := `user_pref("media.autoplay.default", 0);
+user_pref("media.navigator.permission.disabled", true); // no question before the microphone
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+`
+		if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"firefox-esr", "--no-remote", "--profile", profile}
+	},
+	"chromium": func(t *testing.T, u need.User) []string {
+		return []string{"chromium", "--no-first-run", "--autoplay-policy=no-user-gesture-required", "--user-data-dir=" + rig.Folder(t, u)}
+	},
+}
+
+// display is the environment in which a program of u's has an X server to itself.
+func display(t *testing.T, u need.User) []string {
+	t.Helper()
+	need.Packages(t, need.XPackages...)
+	x := need.Xvfb(t)
+	key, err := os.ReadFile(x.Authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Authority = filepath.Join(rig.Folder(t, u), "Xauthority")
+	if err := os.WriteFile(x.Authority, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(x.Authority, u.UID, u.GID); err != nil {
+		t.Fatal(err)
+	}
+	return x.Environ()
+}
+
+// TestBrowsersPlay has Firefox and Chromium play a tone of WebAudio's, and an HTML audio element that jumps about in a file: what is heard is
+// what the page says it plays, and the page's clocks go as far as the sound did.
+func TestBrowsersPlay(t *testing.T) {
+	need.Packages(t, "firefox-esr", "chromium", "chromium-sandbox")
+	d, who := start(t)
+	for browser, addr := range map[string]string{"firefox": d.TCP, "chromium": d.Unix} {
+		t.Run(browser, func(t *testing.T) {
+			before := frames(d)
+			var report struct {
+				Parts []struct {
+					Name string
+					Seen [][2]float64 // milliseconds passed, seconds of the clock
+				}
+				Error string
+			}
+			browse(t, browser, who.helper, addr, "play.html", &report)
+			if report.Error != "" {
+				t.Fatalf("the page failed: %s", report.Error)
+			}
+			s := d.Heard(t)
+			s = s.Cut(before, s.Frames())
+			heard := melody(t, s, true, 997, 440, 1100, 700)
+			if len(report.Parts) != len(heard) {
+				t.Fatalf("the page reports %+v", report.Parts)
+			}
+			for i, p := range report.Parts {
+				for k := range p.Seen[1:] {
+					if p.Seen[k+1][1] < p.Seen[k][1] {
+						t.Errorf("%s: the clock went back from %.3f s to %.3f s", p.Name, p.Seen[k][1], p.Seen[k+1][1])
+					}
+				}
+				last := len(p.Seen) - 1
+				clock, sound := p.Seen[last][1]-p.Seen[0][1], heard[i].Seconds(s.Rate)
+				if sound < clock-0.1 || sound > clock+0.6 {
+					t.Errorf("%s: the clock went on for %.2f s, the sound for %.2f s", p.Name, clock, sound)
+				}
+			}
+		})
+	}
+}
