@@ -99,3 +99,12 @@ func BenchmarkNewResampler(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRetune is a change that needs a filter nobody has.
+func BenchmarkRetune(b *testing.B) {
+	r, n := NewResampler(2, 44100, 48000), 0
+	for b.Loop() {
+		n++
+		r.Retune(50000+n%2*100000, 48000)
+	}
+}

@@ -42,15 +42,28 @@ var filters struct {
 // filterFor returns the filter between rates without common factor.
 func filterFor(in, out int) *filter {
 	stretch := max(1, float64(in)/float64(out))
-	taps := (int(math.Ceil(2*halfTaps*stretch)) + 15) &^ 15
-	rows := out
-	if rows*taps > tableSize {
-		rows = int(math.Ceil(phases / stretch)) // a stretched filter is so much smoother
+	if rows := out; rows*tapsOf(stretch) <= tableSize {
+		return shared(filterKey{rows, stretch})
 	}
+	return shared(coarse(stretch))
+}
 
+// filterNear returns a filter for any ratio of rates up to in/out, that does for ratios a little less as well.
+func filterNear(ratio float64) *filter {
+	return shared(coarse(max(1, math.Ceil(ratio/tuneStep)*tuneStep)))
+}
+
+func tapsOf(stretch float64) int { return (int(math.Ceil(2*halfTaps*stretch)) + 15) &^ 15 }
+
+// coarse is the key of a table that has not every phase. A stretched filter is so much smoother.
+func coarse(stretch float64) filterKey {
+	return filterKey{int(math.Ceil(phases / stretch)), stretch}
+}
+
+// shared is the filter of that key, worked out if nobody has it.
+func shared(key filterKey) *filter {
 	filters.Lock()
 	defer filters.Unlock()
-	key := filterKey{rows, stretch}
 	if f := filters.known[key].Value(); f != nil {
 		return f
 	}
@@ -59,7 +72,7 @@ func filterFor(in, out int) *filter {
 			delete(filters.known, k)
 		}
 	}
-	f := newFilter(taps, rows, stretch)
+	f := newFilter(tapsOf(key.stretch), key.rows, key.stretch)
 	if filters.known == nil {
 		filters.known = map[filterKey]weak.Pointer[filter]{}
 	}

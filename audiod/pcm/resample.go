@@ -2,8 +2,10 @@ package pcm
 
 import "github.com/tphakala/simd/f32"
 
-// block is how many input frames the history takes beyond one filter length. Few enough to stay in the first level cache.
-const block = 512
+const (
+	block = 512 // input frames the history takes beyond one filter length; few enough to stay in the first level cache
+	back  = 16  // input frames it keeps before that, for Retune
+)
 
 // Resampler makes frames at one rate from frames at another. It is a polyphase windowed sinc: every output frame lies at some
 // phase between two input frames, and the filter for that phase is a row of a table. Time is counted in whole input frames and
@@ -34,7 +36,7 @@ func NewResampler(channels, inRate, outRate int) *Resampler {
 		out:      int64(outRate / common),
 	}
 	for c := range r.history {
-		r.history[c] = make([]float32, 2*r.filter.taps+block)
+		r.history[c] = make([]float32, 2*r.filter.taps+back+block)
 	}
 	if r.filter.rows != outRate/common {
 		r.row = make([]float32, r.filter.taps)
@@ -84,13 +86,14 @@ func (r *Resampler) Process(out, in []float32) (outFrames, inFrames int) {
 // take puts frames into the history, as many as it has room for, which is at least one block.
 func (r *Resampler) take(in []float32) int {
 	size := len(r.history[0])
-	n := min(len(in)/r.channels, size-(r.fill-r.pos))
+	n := min(len(in)/r.channels, size-(r.fill-r.pos)-back)
 	if r.fill+n > size {
+		done := r.pos - back
 		for _, h := range r.history {
-			copy(h, h[r.pos:r.fill])
+			copy(h, h[done:r.fill])
 		}
-		r.fill -= r.pos
-		r.pos = 0
+		r.fill -= done
+		r.pos = back
 	}
 	if r.channels == 2 {
 		f32.Deinterleave2(r.history[0][r.fill:r.fill+n], r.history[1][r.fill:r.fill+n], in)
