@@ -1,6 +1,7 @@
 package mixer
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ type InputOptions struct {
 	Volume  []pcm.Volume // one for each channel, one for all, or none for full volume
 	Muted   bool
 	Gain    []float32 // see Input.SetGain; none is 1
+	Tunable bool      // its rate may change while it plays (PA_STREAM_VARIABLE_RATE)
 	NoRemap bool      // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
 	NoRemix bool      // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
 	Budget  *Budget   // what the queue's memory is taken from; nil: without limit
@@ -117,17 +119,46 @@ func (in *Input) connect() {
 	if m := in.matching(s.conf.Channels); !m.Identity() {
 		in.matrix = m
 	}
-	need := quantum
-	if int(spec.Rate) != s.conf.Rate {
+	if int(spec.Rate) != s.conf.Rate || in.opts.Tunable {
 		in.resampler = pcm.NewResampler(min(int(spec.Channels), len(s.conf.Channels)), int(spec.Rate), s.conf.Rate)
-		need = in.resampler.Need(quantum) + 1
 	}
-	size := max(need, quantum) * max(int(spec.Channels), len(s.conf.Channels))
+	in.makeRoom()
+}
+
+// makeRoom makes the sink's scratch large enough for what a cycle takes of this input.
+func (in *Input) makeRoom() {
+	s, need := in.sink, quantum
+	if in.resampler != nil {
+		need = max(need, in.resampler.Need(quantum)+1)
+	}
+	size := need * max(int(in.opts.Spec.Channels), len(s.conf.Channels))
 	for i := range s.scratch {
 		if len(s.scratch[i]) < size {
 			s.scratch[i] = make([]float32, size)
 		}
 	}
+}
+
+// ErrFixedRate is returned for a stream that was not made to change its rate.
+var ErrFixedRate = errors.New("not a stream of variable rate")
+
+// SetRate plays what the stream takes from now on at another rate, without a step; its queue's indexes and attributes stay, in bytes. It
+// returns ErrFixedRate unless the stream is Tunable, and another error for a rate that cannot be played.
+func (in *Input) SetRate(rate uint32) error {
+	spec := in.opts.Spec
+	spec.Rate = rate
+	switch err := spec.Check(); {
+	case err != nil:
+		return err
+	case !in.opts.Tunable:
+		return ErrFixedRate
+	case rate == in.opts.Spec.Rate:
+		return nil
+	}
+	in.opts.Spec = spec
+	in.resampler.Retune(int(rate), in.sink.conf.Rate)
+	in.makeRoom()
+	return nil
 }
 
 func (in *Input) matching(to pcm.ChannelMap) *pcm.Matrix {

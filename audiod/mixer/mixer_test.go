@@ -398,14 +398,19 @@ func TestOverflowDropsAndKeepsTime(t *testing.T) {
 type tone struct {
 	player
 	freq, amp float64
+	rate      uint32 // at which it is freq; 0: the stream's
 }
 
 func (p *tone) feed() {
 	spec := p.in.Spec()
+	rate := spec.Rate
+	if p.rate > 0 {
+		rate = p.rate
+	}
 	n := p.wanted / spec.FrameSize()
 	f := make([]float32, 0, n*int(spec.Channels))
 	for range n {
-		s := float32(p.amp * math.Sin(2*math.Pi*p.freq*float64(p.next)/float64(spec.Rate)))
+		s := float32(p.amp * math.Sin(2*math.Pi*p.freq*float64(p.next)/float64(rate)))
 		for range spec.Channels {
 			f = append(f, s)
 		}
@@ -675,4 +680,53 @@ func TestSyncGroupActsTogether(t *testing.T) {
 	}
 	first.in.Close()
 	second.in.Flush()
+}
+
+// A stream's rate goes up and down while it plays: its tone with it, without a click, at the device's own rate too.
+func TestPlaybackOfVariableRate(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := &tone{freq: 1000, amp: 0.5, rate: 48000}
+	p.t = t
+	in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Attr: whatever, Tunable: true}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in, p.wanted = in, in.Missing()
+	in.Start()
+	run := func(d time.Duration) {
+		for range d / time.Millisecond {
+			p.feed()
+			b.run(time.Millisecond)
+		}
+	}
+	run(400 * time.Millisecond)
+	for _, rate := range []uint32{48024, 44100, 96000, 48000, 24000} {
+		before := len(b.heard)
+		if err := in.SetRate(rate); err != nil {
+			t.Fatal(err)
+		}
+		run(400 * time.Millisecond)
+		freq := 1000 * float64(rate) / 48000
+		amp, residual := level(b.heard[len(b.heard)-9600:], freq, 48000)
+		if math.Abs(amp-20*math.Log10(0.5)) > 0.01 || residual > -100 {
+			t.Errorf("at %d: %.1f Hz at %.2f dB, %.1f dB beside it", rate, freq, amp, residual)
+		}
+		steepest := 0.5 * 2 * math.Pi * max(freq, 2000) / 48000
+		for i := before; i < len(b.heard); i++ {
+			if d := math.Abs(float64(b.heard[i] - b.heard[i-1])); d > steepest*1.01 {
+				t.Fatalf("at %d: a step of %.4f, %.4f is the steepest", rate, d, steepest)
+			}
+		}
+	}
+	if len(p.underrun) != 0 {
+		t.Errorf("underruns at %v", p.underrun)
+	}
+	for _, rate := range []uint32{0, 3999, 384001} {
+		if in.SetRate(rate) == nil || in.Spec().Rate != 24000 {
+			t.Errorf("a rate of %d is taken", rate)
+		}
+	}
+	if err := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever}).in.SetRate(44100); err != ErrFixedRate {
+		t.Errorf("a stream of fixed rate: %v", err)
+	}
 }

@@ -22,14 +22,14 @@ type bucket struct {
 	filled time.Duration // when it was full, or will be
 }
 
-// take takes one, and reports whether there was one.
-func (b *bucket) take(clock loop.Clock) bool {
+// take takes n, and reports whether there was one.
+func (b *bucket) take(clock loop.Clock, n int) bool {
 	const each = time.Second / requestRate
 	now := clock.Now()
 	b.filled = max(b.filled, now)
 	if b.filled-now > (maxRequests-1)*each {
 		return false
 	}
-	b.filled += each
+	b.filled += time.Duration(n) * each
 	return true
 }

@@ -10,7 +10,11 @@ type command struct {
 	do     func(*Session, *request) error // nil: it is not
 	grant  policy.Grant                   // the least grant it takes
 	answer native.Code                    // where do is nil
+	cost   int                            // requests it counts as in the user's budget, beside itself
 }
+
+// heavy is the cost of what may have a resampler's filter worked out while the stream plays, a millisecond or two.
+const heavy = 20
 
 // commands is every request that has an answer of its own; the rest get ErrNotImplemented. One file a family has the functions.
 var commands = [native.NumOps]command{
@@ -43,20 +47,21 @@ var commands = [native.NumOps]command{
 	native.OpSendObjectMessage:       {do: (*Session).objectMessage},
 	native.OpExtension:               {do: (*Session).extension},
 
-	native.OpCreatePlaybackStream:         {do: (*Session).createPlayback},
-	native.OpDeletePlaybackStream:         {do: (*Session).deletePlayback},
-	native.OpDrainPlaybackStream:          {do: (*Session).drain},
-	native.OpCorkPlaybackStream:           {do: (*Session).cork},
-	native.OpFlushPlaybackStream:          {do: (*Session).flush},
-	native.OpTriggerPlaybackStream:        {do: (*Session).trigger},
-	native.OpPrebufPlaybackStream:         {do: (*Session).prebuf},
-	native.OpGetPlaybackLatency:           {do: (*Session).latency},
-	native.OpSetPlaybackStreamBufferAttr:  {do: (*Session).setBufferAttr},
-	native.OpSetPlaybackStreamName:        {do: (*Session).setStreamName},
-	native.OpUpdatePlaybackStreamProplist: {do: (*Session).updateStreamProps},
-	native.OpRemovePlaybackStreamProplist: {do: (*Session).removeStreamProps},
-	native.OpSetSinkInputVolume:           {do: (*Session).setInputVolume},
-	native.OpSetSinkInputMute:             {do: (*Session).setInputMute},
+	native.OpCreatePlaybackStream:           {do: (*Session).createPlayback},
+	native.OpDeletePlaybackStream:           {do: (*Session).deletePlayback},
+	native.OpDrainPlaybackStream:            {do: (*Session).drain},
+	native.OpCorkPlaybackStream:             {do: (*Session).cork},
+	native.OpFlushPlaybackStream:            {do: (*Session).flush},
+	native.OpTriggerPlaybackStream:          {do: (*Session).trigger},
+	native.OpPrebufPlaybackStream:           {do: (*Session).prebuf},
+	native.OpGetPlaybackLatency:             {do: (*Session).latency},
+	native.OpSetPlaybackStreamBufferAttr:    {do: (*Session).setBufferAttr},
+	native.OpUpdatePlaybackStreamSampleRate: {do: (*Session).setRate, cost: heavy},
+	native.OpSetPlaybackStreamName:          {do: (*Session).setStreamName},
+	native.OpUpdatePlaybackStreamProplist:   {do: (*Session).updateStreamProps},
+	native.OpRemovePlaybackStreamProplist:   {do: (*Session).removeStreamProps},
+	native.OpSetSinkInputVolume:             {do: (*Session).setInputVolume},
+	native.OpSetSinkInputMute:               {do: (*Session).setInputMute},
 
 	// What a server for people who do not trust each other does for nobody.
 	native.OpExit:         {answer: native.ErrAccess},

@@ -109,3 +109,28 @@ func TestLongerBuffersAreTold(t *testing.T) {
 		}
 	}
 }
+
+func TestVariableRate(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	fixed := c.create(creation())
+	m := creation()
+	m.VariableRate, m.SyncID = true, 1
+	tunable := c.create(m)
+	for _, test := range []struct {
+		channel, rate uint32
+		want          error
+	}{
+		{fixed.Channel, 44100, native.ErrBadState}, {tunable.Channel, 44100, nil}, {tunable.Channel, 0, native.ErrInvalid}, {tunable.Channel, 400000, native.ErrInvalid},
+		{77, 44100, native.ErrNoEntity},
+	} {
+		if err := c.call(native.OpUpdatePlaybackStreamSampleRate, &native.UpdateRate{Channel: test.channel, Rate: test.rate}, nil); err != test.want {
+			t.Errorf("channel %d, rate %d: %v, want %v", test.channel, test.rate, err, test.want)
+		}
+	}
+	var info native.SinkInputInfo
+	c.must(native.OpGetSinkInputInfo, &native.ByIndex{Index: tunable.Index}, &info)
+	if info.Spec.Rate != 44100 {
+		t.Errorf("%+v", info.Spec)
+	}
+}

@@ -54,6 +54,14 @@ func (c *Session) createPlayback(r *request) error {
 	}
 	p := &playback{session: c, sink: c.server.real(shown), syncID: m.SyncID, props: slices.Clone(c.props), staying: m.NoMove && c.grant == policy.Owner, fragile: m.FailOnSuspend}
 	p.follows = shown == c.user.view || m.SinkIndex == native.Invalid && m.SinkName == ""
+	peer := c.synced(m.SyncID)
+	switch { // what plays together plays on one sink
+	case peer == nil || peer.sink == p.sink:
+	case !p.follows:
+		return native.ErrInvalid
+	default:
+		p.sink, shown = peer.sink, c.shown(peer.sink)
+	}
 	suspended := p.sink.mixer.State().Suspended
 	if suspended && p.fragile {
 		return native.ErrBadState
@@ -66,7 +74,7 @@ func (c *Session) createPlayback(r *request) error {
 		return err
 	}
 	p.recall(&opts, m.MutedSet)
-	if peer := c.synced(m.SyncID); peer != nil {
+	if peer != nil {
 		opts.Sync = peer.input
 	}
 	opts.Gain = c.user.gain()
@@ -116,7 +124,7 @@ func (k *sink) inputOptions(m *native.CreatePlaybackStream) (mixer.InputOptions,
 		spec.Channels, cmap = own.Channels, ownMap
 	}
 	opts := mixer.InputOptions{Spec: spec, Map: cmap, Attr: mixer.BufferAttr(m.Attr), Corked: m.Corked, Muted: m.Muted && m.MutedSet,
-		NoRemap: m.NoRemap, NoRemix: m.NoRemix, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
+		Tunable: m.VariableRate, NoRemap: m.NoRemap, NoRemix: m.NoRemix, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
 	if err := spec.Check(); err != nil {
 		return opts, native.ErrInvalid
 	}
@@ -274,6 +282,27 @@ func (c *Session) setBufferAttr(r *request) error {
 	p.input.SetAttr(mixer.BufferAttr(m.Attr), latencyMode(m.AdjustLatency, m.EarlyRequests))
 	attr, latency := p.input.Attr()
 	return c.reply(r.tag, &native.PlaybackBufferAttrReply{Attr: native.BufferAttr(attr), Latency: usec(latency)})
+}
+
+// setRate changes the rate of a stream that was made for it.
+func (c *Session) setRate(r *request) error {
+	var m native.UpdateRate
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	p, err := c.existing(m.Channel)
+	if err != nil {
+		return err
+	}
+	switch err := p.input.SetRate(m.Rate); {
+	case errors.Is(err, mixer.ErrFixedRate):
+		return native.ErrBadState
+	case err != nil:
+		return native.ErrInvalid
+	}
+	c.reply(r.tag, nil)
+	c.server.announce(native.EventSinkInput|native.EventChange, p.index, c)
+	return nil
 }
 
 // latency answers the question from which the client makes its clock. Both ends' times are CLOCK_REALTIME: they share the machine.

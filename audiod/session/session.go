@@ -180,7 +180,7 @@ func (c *Session) execute(payload []byte) {
 	r := &c.request
 	*r = request{op: op, tag: tag, fields: fields}
 	switch {
-	case c.grant != policy.Owner && !c.user.requests.take(c.server.clock):
+	case c.grant != policy.Owner && !c.user.requests.take(c.server.clock, 1+h.cost):
 		err = native.ErrBusy
 	case h.do == nil:
 		err = h.without(c.grant)
