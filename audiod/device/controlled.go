@@ -37,8 +37,12 @@ func (c *card) Volume() (gain []float32, muted, ok bool) {
 	if c.level == nil {
 		return nil, false, false
 	}
-	gain, muted = c.level.get(len(c.config.Channels))
-	return gain, muted, len(gain) > 0
+	channels := len(c.config.Channels)
+	if channels == 0 { // it has not been open yet
+		channels = 2
+	}
+	gain, muted = c.level.get(channels)
+	return gain, muted, true
 }
 
 // OnVolume implements Volume.

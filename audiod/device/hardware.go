@@ -20,15 +20,15 @@ type controls interface {
 
 // hardware is a card's mixer, as last seen and as wanted:
 //
-//	set ─► pending ─► a side goroutine writes ─► seen ─► changed(false)
-//	the control node has news ─► the side goroutine reads all that is watched ─► seen ─► changed(true) where it is not what was written
+//	set ─► pending ─► a side goroutine writes ─► seen ─► changed
+//	the control node has news ─► the side goroutine reads all that is watched ─► seen ─► changed, with what others have turned
 //
 // All but the side goroutine, of which there is one at a time and none when nothing is to be done, belongs to the loop.
 type hardware struct {
 	node    controls
 	aside   func(work, done func()) // does work in a goroutine, and then done on the loop
 	log     func(format string, args ...any)
-	changed func(foreign bool)
+	changed func(others turned)
 
 	elements []element // those watched
 	seen     map[uint32][]int
@@ -38,9 +38,12 @@ type hardware struct {
 	closed   bool
 }
 
+// turned is elements, by numid.
+type turned map[uint32]bool
+
 // newHardware reads what the card is set to. It may wait for the hardware.
 func newHardware(node controls, watched []element) (*hardware, error) {
-	h := &hardware{node: node, elements: watched, pending: map[uint32][]int{}, changed: func(bool) {}}
+	h := &hardware{node: node, elements: watched, pending: map[uint32][]int{}, changed: func(turned) {}}
 	var err error
 	h.seen, err = readAll(node, watched)
 	return h, err
@@ -117,10 +120,15 @@ func (h *hardware) finish(writes, seen map[uint32][]int, failed error) {
 	if seen == nil {
 		seen = before
 	}
-	foreign := !maps.EqualFunc(before, seen, slices.Equal)
+	others := turned{}
+	for numid, values := range seen {
+		if _, ours := h.pending[numid]; !ours && !slices.Equal(before[numid], values) { // what is still to be written has the last word
+			others[numid] = true
+		}
+	}
 	h.seen = seen
-	if foreign || len(writes) > 0 {
-		h.changed(foreign && len(h.pending) == 0) // what is still to be written has the last word
+	if len(others)+len(writes) > 0 {
+		h.changed(others)
 	}
 }
 

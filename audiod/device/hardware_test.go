@@ -244,7 +244,7 @@ func newBench(t *testing.T, m *fakeMixer) *bench {
 	b.hardware, b.level = p.hardware, p.levels[0]
 	b.aside = func(work, done func()) { b.jobs = append(b.jobs, work, done) }
 	b.log = func(format string, args ...any) { b.logged = append(b.logged, fmt.Sprintf(format, args...)) }
-	b.changed = func(foreign bool) { b.calls = append(b.calls, foreign) }
+	b.changed = func(others turned) { b.calls = append(b.calls, b.level.among(others)) }
 	return b
 }
 
@@ -342,6 +342,14 @@ func TestWhoTurnedIt(t *testing.T) {
 	b.run()
 	if b.at("Master Playback Volume")[0] != 68 || slices.Contains(b.calls, true) {
 		t.Error(b.at("Master Playback Volume"), b.calls)
+	}
+	// What is no part of this volume does not concern it.
+	b.calls = nil
+	b.turn("Capture Volume", 3, 3)
+	b.refresh()
+	b.run()
+	if !slices.Equal(b.calls, []bool{false}) {
+		t.Error(b.calls)
 	}
 	// The same again costs nothing.
 	b.level.set([]float32{0.5, 0.5}, false)

@@ -47,3 +47,9 @@ func (l *level) get(n int) (gain []float32, muted bool) {
 	}
 	return gain, muted
 }
+
+// among reports whether one of the path's elements is among those turned.
+func (l *level) among(t turned) bool {
+	return slices.ContainsFunc(l.path.volumes, func(v volumeElement) bool { return t[v.id.numid] }) ||
+		slices.ContainsFunc(l.path.switches, func(s element) bool { return t[s.id.numid] })
+}

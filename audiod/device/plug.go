@@ -75,19 +75,30 @@ func (c *Cards) OnChange(changed func(id string, there bool)) { c.changed = chan
 
 // Connect makes dev, if it is a sink or source of a card, one with that card's volume and ports, whenever the card is there.
 func (c *Cards) Connect(dev any) {
-	var pcm *card
-	switch d := dev.(type) {
-	case *player:
-		pcm = &d.card
-	case *recorder:
-		pcm = &d.card
-	default:
+	pcm := cardIn(dev)
+	if pcm == nil {
 		return
 	}
 	c.connected = append(c.connected, pcm)
 	for _, p := range c.there {
 		p.lend(pcm)
 	}
+}
+
+// Disconnect undoes Connect, for a sink or source that is not used any more.
+func (c *Cards) Disconnect(dev any) {
+	c.connected = slices.DeleteFunc(c.connected, func(pcm *card) bool { return pcm == cardIn(dev) })
+}
+
+// cardIn is the card's part of dev, nil where dev is not on a card.
+func cardIn(dev any) *card {
+	switch d := dev.(type) {
+	case *player:
+		return &d.card
+	case *recorder:
+		return &d.card
+	}
+	return nil
 }
 
 // Close ends the watching.
@@ -278,7 +289,7 @@ func (p *plugged) of(e endpoint, sockets []socket) (its []socket) {
 // opened has the control node watched, and lends the card's mixer to its sinks and sources.
 func (c *Cards) opened(p *plugged, err error) {
 	if err == nil {
-		p.hardware.aside, p.hardware.log, p.hardware.changed = c.aside, c.log, func(foreign bool) { c.turned(p, foreign) }
+		p.hardware.aside, p.hardware.log, p.hardware.changed = c.aside, c.log, func(others turned) { c.turned(p, others) }
 		p.watch, err = c.loop.Watch(int(p.node), loop.Readable, func(loop.Events) { c.control(p) })
 	}
 	if err != nil {
@@ -305,14 +316,14 @@ func (c *Cards) control(p *plugged) {
 }
 
 // turned tells the card's sinks and sources that its mixer has changed.
-func (c *Cards) turned(p *plugged, foreign bool) {
+func (c *Cards) turned(p *plugged, others turned) {
 	moved := map[*ports]bool{}
 	for _, ports := range p.ports {
 		moved[ports] = ports.follow()
 	}
 	for _, pcm := range c.connected {
 		if pcm.level != nil && pcm.level.hardware == p.hardware {
-			pcm.onVolume(foreign)
+			pcm.onVolume(pcm.level.among(others))
 		}
 		if moved[pcm.ports] {
 			pcm.onPorts()

@@ -51,7 +51,7 @@ func TestPortsFollowThePlug(t *testing.T) {
 	b := newBench(t, laptopMixer())
 	b.all = b.all[:len(b.all)-2] // without screens
 	out := b.sockets(t, false)
-	b.changed = func(bool) { out.follow() }
+	b.changed = func(turned) { out.follow() }
 	for _, c := range []struct{ plugged, headphones, speaker int }{{1, 1, 0}, {0, 0, 1}, {1, 1, 0}} {
 		b.turn("Headphone Jack", c.plugged)
 		b.refresh()
