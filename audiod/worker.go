@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/memory"
-	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/policy"
 	"sandbox-audio/audiod/session"
 )
@@ -31,10 +28,6 @@ func Work() error {
 	if err != nil {
 		return err
 	}
-	devices, err := device.NewSinks(opts.Devices, l)
-	if err != nil {
-		return err
-	}
 	rules, err := policy.NewRules(opts.Owners, opts.Allow)
 	if err != nil {
 		return err
@@ -45,21 +38,15 @@ func Work() error {
 		remembered, written = memory.Open(opts.State, l, l.Post, log), []string{opts.State}
 	}
 	defer remembered.Close()
-	cards := device.NewCards(l, log)
-	defer cards.Close()
 	server := session.NewServer(l, refusals, log)
 	server.Remember(remembered)
-	var names []string
-	for _, dev := range devices {
-		cards.Connect(dev)
-		sink := mixer.NewSink(l, dev, log)
-		defer sink.Close()
-		server.AddSink(sink)
-		names = append(names, sink.State().Device+", "+sink.State().Description)
-		if file, ok := strings.CutPrefix(dev.Name(), "wav:"); ok {
-			written = append(written, file)
-		}
+	devices, err := openDevices(l, opts.Devices, server, log)
+	if err != nil {
+		return err
 	}
+	defer devices.close()
+	names, files := devices.names()
+	written = append(written, files...)
 	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{}, server: server}
 
 	leave := l.NewTimer(func() { l.Stop() })
@@ -90,7 +77,7 @@ func Work() error {
 		<-stop
 		l.Stop()
 	}()
-	ready(strings.Join(names, "; "))
+	ready(names)
 	return l.Run()
 }
 

@@ -121,3 +121,49 @@ func TestCards(t *testing.T) {
 		}
 	}
 }
+
+// A card that is pulled out and plugged in again has its streams back, and is the default again if it was.
+func TestStreamsReturnToACard(t *testing.T) {
+	r := newRig(t)
+	dev := &laptop{Card: devicetest.New(r.clock, device.Config{}), active: "speaker"}
+	sink := mixer.NewSink(r.clock, dev, func(string, ...any) {})
+	owner, helper := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35)
+	r.server.AddSink(sink)
+	moved, helpers := owner.create(creation()), helper.create(creation())
+	owner.must(native.OpMoveSinkInput, &native.MoveStream{Index: moved.Index, DeviceIndex: 1}, nil)
+	on := func() (names [2]string) {
+		names[0], names[1] = r.server.stream(moved.Index).sink.mixer.Name(), r.server.stream(helpers.Index).sink.mixer.Name()
+		return names
+	}
+	plugged, unplugged := [2]string{"alsa:Lap top,0", "hand"}, [2]string{"hand", "hand"}
+	for round, want := range [][2]string{plugged, unplugged, plugged, unplugged} {
+		if got := on(); got != want {
+			t.Fatalf("round %d: the owner's and the helper's stream play on %q", round, got)
+		}
+		if want == plugged {
+			r.server.RemoveSink(sink)
+		} else {
+			r.server.AddSink(sink)
+		}
+	}
+	// As the default it takes all along, and has them back, unless the owner has decided otherwise meanwhile.
+	const name = "alsa_output.Lap.top.0"
+	owner.must(native.OpSetDefaultSink, &native.ByName{Name: name}, nil)
+	r.server.memory.SetDefaultSink("")
+	for round := range 2 {
+		if got := on(); got != [2]string{"alsa:Lap top,0", "alsa:Lap top,0"} {
+			t.Fatalf("round %d: with the card as default they play on %q", round, got)
+		}
+		if r.server.RemoveSink(sink); on() != unplugged {
+			t.Fatalf("round %d: with the default gone they play on %q", round, on())
+		}
+		if round == 1 {
+			owner.must(native.OpSetDefaultSink, &native.ByName{Name: r.server.sinks[0].name}, nil)
+			owner.must(native.OpMoveSinkInput, &native.MoveStream{Index: moved.Index, DeviceIndex: r.server.sinks[0].index}, nil)
+		}
+		r.server.AddSink(sink)
+	}
+	if got := on(); got != unplugged {
+		t.Errorf("against the owner's word they play on %q", got)
+	}
+}

@@ -39,7 +39,8 @@ const (
 	virtualKey         = "sink:" + virtualName // of its volume in the memory
 )
 
-// AddSink lets clients play on m, as loud as it was when it was last there. The first sink is the default, until the one comes that the owner chose.
+// AddSink lets clients play on m, as loud as it was when it was last there. The first sink is the default, until the one comes that the owner
+// chose, or that was the default when it left. Streams that had to leave it return.
 func (s *Server) AddSink(m *mixer.Sink) {
 	d := s.cardOf(m.Name())
 	if d != nil {
@@ -68,8 +69,15 @@ func (s *Server) show(m *mixer.Sink, d *card) {
 	s.announceToOwner(native.EventSink|native.EventNew, k.index)
 	if chosen, _ := s.memory.Defaults(); s.defaultSink == nil {
 		s.defaultSink = k
-	} else if k.name == chosen {
+	} else if k.name == chosen || k.name == s.missed {
 		s.setDefault(k)
+		s.missed = ""
+	}
+	for _, p := range s.streams {
+		if p.home == k.name {
+			p.home = ""
+			p.move(k)
+		}
 	}
 	if stand := s.silence; stand != nil && stand != m {
 		s.silence = nil
@@ -90,6 +98,9 @@ func (s *Server) hide(m *mixer.Sink) {
 		s.AddSink(s.silence)
 	}
 	if s.defaultSink == k {
+		if s.missed == "" && k.card != nil {
+			s.missed = k.name
+		}
 		s.setDefault(s.sinks[0])
 	}
 	for _, p := range slices.Clone(s.streams) {
@@ -98,6 +109,9 @@ func (s *Server) hide(m *mixer.Sink) {
 		case p.staying:
 			p.kill()
 		default:
+			if p.home == "" && k.card != nil {
+				p.home = k.name
+			}
 			p.move(s.defaultSink)
 		}
 	}

@@ -29,7 +29,7 @@ func (c *Session) moveSinkInput(r *request) error {
 	for _, q := range p.session.streams {
 		if q != nil && q.syncID == p.syncID {
 			q.move(k)
-			q.follows = k == c.server.defaultSink
+			q.follows, q.home = k == c.server.defaultSink, ""
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ type playback struct {
 	index   uint32 // of the sink input
 	sink    *sink  // it plays on
 	follows bool   // to wherever the default sink is
+	home    string // the sink that left under it, to which it returns; "" for none
 	staying bool   // may not be moved: the owner's own wish, as a helper's sink is always the same
 	fragile bool   // dies with the sink's being suspended
 	syncID  uint32

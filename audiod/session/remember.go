@@ -30,7 +30,10 @@ func (c *Session) ceiling() pcm.Volume {
 	if c.grant == policy.Owner {
 		return pcm.MaxVolume
 	}
-	return c.user.ceiling
+	if v, ok := c.server.ceilings[c.peer.UID]; ok {
+		return v
+	}
+	return pcm.VolumeNorm
 }
 
 // capped is volume under the client's ceiling, on a copy.

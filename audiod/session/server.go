@@ -33,6 +33,7 @@ type Server struct {
 
 	sinks       []*sink
 	defaultSink *sink
+	missed      string // the sink that was the default when it left, which is to be it again
 	nextSink    uint32
 	cards       []*card
 	nextCard    uint32

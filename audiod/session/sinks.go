@@ -59,6 +59,9 @@ func (s *Server) turned(k *sink) {
 	_, cmap := k.mixer.Spec()
 	s.memory.Devices().Set(k.name, memory.Level{Volume: slices.Clone(volume), Map: cmap, Muted: muted})
 	s.announceToOwner(native.EventSink|native.EventChange, k.index)
+	if k.card != nil { // its ports, perhaps
+		s.announceToOwner(native.EventCard|native.EventChange, k.card.index)
+	}
 	if k.card != nil {
 		s.announceToOwner(native.EventCard|native.EventChange, k.card.index)
 	}
@@ -92,6 +95,7 @@ func (c *Session) setDefaultSink(r *request) error {
 	}
 	c.reply(r.tag, nil)
 	c.server.setDefault(k)
+	c.server.missed = ""
 	c.server.memory.SetDefaultSink(k.name)
 	return nil
 }
