@@ -13,11 +13,12 @@ type master struct {
 	muted    bool
 	gains    gains         // what of it is done here
 	hardware device.Volume // of the device in use; nil where it has none
+	ports    device.Ports  // of the device wanted; nil where it has none
 	changed  func()        // see OnChange
 }
 
-// OnChange sets the one function that is called when the device has changed without being told to: its volume was turned by hand, it
-// was lost or is there again.
+// OnChange sets the one function that is called when the device has changed without being told to: its volume was turned by hand, something
+// was plugged in, it was lost or is there again.
 func (m *master) OnChange(changed func()) { m.changed = changed }
 
 // Volume is the volume of each of the device's channels, and whether it is muted. The caller must not change it.
@@ -47,9 +48,11 @@ func (m *master) Hardware() bool {
 	return ok
 }
 
-// listen takes up the volume that the hardware of dev, the device wanted, has by itself, now and whenever it is turned by hand, and hears of its ports.
+// listen takes up the volume that the hardware of dev, the device wanted, has by itself, now and whenever it is turned by hand, and hears of
+// its ports.
 func (m *master) listen(dev any) {
 	if p, ok := dev.(device.Ports); ok {
+		m.ports = p
 		p.OnPorts(func() { m.changed() })
 	}
 	if v, ok := dev.(device.Volume); ok {

@@ -6,21 +6,21 @@ import (
 	"sandbox-audio/audiod/device"
 )
 
-// Port is one way out of a device.
+// Port is one way out of, or into, a device.
 type Port = device.Port
 
-// Ports is all ways out of the sink's device, and the name of the one in use; none where it has no choice.
-func (s *Sink) Ports() (all []Port, active string) {
-	if d, ok := s.device.(device.Ports); ok {
-		return d.Ports()
+// Ports is all the ways the device's hardware has, and the name of the one in use; none where it has no choice.
+func (m *master) Ports() (all []Port, active string) {
+	if m.ports == nil {
+		return nil, ""
 	}
-	return nil, ""
+	return m.ports.Ports()
 }
 
-// SetPort has the device use another way out.
-func (s *Sink) SetPort(name string) error {
-	if d, ok := s.device.(device.Ports); ok {
-		return d.SetPort(name)
+// SetPort has the hardware use another way.
+func (m *master) SetPort(name string) error {
+	if m.ports == nil {
+		return errors.New("the device has one port only")
 	}
-	return errors.New("the device has one way out only")
+	return m.ports.SetPort(name)
 }

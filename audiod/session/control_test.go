@@ -1,6 +1,8 @@
 package session
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -296,5 +298,65 @@ func TestSinksComeAndGo(t *testing.T) {
 	}
 	if added < 1 || removed != 3 {
 		t.Errorf("the owner was told of %d new sinks and %d that went", added, removed)
+	}
+}
+
+// ask sends an object message.
+func (c *client) ask(path, message, parameters string, answer any) error {
+	c.t.Helper()
+	var reply native.SendObjectMessageReply
+	if err := c.call(native.OpSendObjectMessage, &native.SendObjectMessage{Path: path, Message: message, Parameters: parameters}, &reply); err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(reply.Response), answer); err != nil {
+		c.t.Fatalf("%s %s: %q: %v", path, message, reply.Response, err)
+	}
+	return nil
+}
+
+func TestMessages(t *testing.T) {
+	r := newRig(t)
+	r.second()
+	r.server.Limit(otherUID, 0x8000)
+	owner, helper := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35)
+	r.connect(otherUID, policy.Playback, 35)
+	s := helper.create(creation())
+	helper.loud(s)
+	var st Status
+	if err := owner.ask(ControlPath, MessageStatus, "", &st); err != nil || len(st.Devices) != 2 || len(st.Users) != 3 || st.Users[1].Streams != 1 || st.Users[2].Ceiling != 50 {
+		t.Errorf("status: %v, %+v", err, st)
+	}
+	var devices []Device
+	if err := owner.ask(ControlPath, MessageDevices, "", &devices); err != nil || len(devices) != 2 || !devices[0].Default || devices[0].Volume != 100 {
+		t.Errorf("devices: %v, %+v", err, devices)
+	}
+	var u User
+	if err := owner.ask(ControlPath, MessageUser, fmt.Sprintf(`{"uid":%d,"volume_percent":50}`, helperUID), &u); err != nil || u.Volume != 50 || u.Muted {
+		t.Errorf("user: %v, %+v", err, u)
+	}
+	if p := r.peak(r.card); !near(p, 0.0625) {
+		t.Errorf("a user at 50 %% is heard at %v", p)
+	}
+	if err := owner.ask(ControlPath, MessageUser, fmt.Sprintf(`{"uid":%d,"muted":true}`, helperUID), &u); err != nil || u.Volume != 50 || !u.Muted || !helper.sink(0).Muted {
+		t.Errorf("user: %v, %+v", err, u)
+	}
+	var handlers []map[string]string
+	if err := owner.ask("/core", "list-handlers", "", &handlers); err != nil || len(handlers) != 1 || handlers[0]["name"] != ControlPath {
+		t.Errorf("list-handlers: %v, %v", err, handlers)
+	}
+	if err := helper.ask("/core", "list-handlers", "", &handlers); err != nil || len(handlers) != 0 {
+		t.Errorf("list-handlers asked by a helper: %v, %v", err, handlers)
+	}
+	for _, c := range []struct {
+		message, parameters string
+		want                error
+	}{{MessageUser, `{"uid":4242}`, native.ErrNoEntity}, {MessageUser, `{"uid":1001,"volume_percent":100.1}`, native.ErrInvalid}, {MessageUser, `{"uid":1001,"volume_percent":-1}`, native.ErrInvalid},
+		{MessageUser, `{"uid":1001,"louder":true}`, native.ErrInvalid}, {MessageUser, `{"uid":1001} {}`, native.ErrInvalid}, {MessageUser, ``, native.ErrInvalid}, {"exit", ``, native.ErrNotImplemented}} {
+		if err := owner.ask(ControlPath, c.message, c.parameters, &u); err != c.want {
+			t.Errorf("%s %s: %v, want %v", c.message, c.parameters, err, c.want)
+		}
+		if err := helper.ask(ControlPath, c.message, c.parameters, &u); err != native.ErrNoEntity {
+			t.Errorf("%s asked by a helper: %v", c.message, err)
+		}
 	}
 }

@@ -2,100 +2,29 @@ package session
 
 import (
 	"encoding/json"
-	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 )
 
-// What the owner may ask beyond PulseAudio's commands goes by object messages (protocol 35): pactl send-message PATH MESSAGE works too.
+// What the owner may ask beyond PulseAudio's commands goes by object messages (protocol 35), so that pactl can ask, too:
+//
+//	pactl send-message /sandbox-audio devices
+//	pactl send-message /sandbox-audio user '{"uid":1001,"volume_percent":50}'
 const (
-	ControlPath   = "/sandbox-audio"
-	MessageStatus = "status" // answered with a Status as JSON
+	ControlPath    = "/sandbox-audio"
+	MessageStatus  = "status"  // answered with a Status
+	MessageDevices = "devices" // with a list of Device
+	MessageUser    = "user"    // takes a UserChange, is answered with the User
 )
 
-// Status is the daemon as its owner sees it.
-type Status struct {
-	PID         int          `json:"pid"`
-	Uptime      float64      `json:"uptime_seconds"`
-	Devices     []Device     `json:"devices"`
-	Connections []Connection `json:"connections"`
-	Streams     []Stream     `json:"streams"`
-	Refused     Refused      `json:"refused"`
-}
-
-// Default is the device that streams play on unless somebody says otherwise.
-func (s Status) Default() (d Device) {
-	for _, d = range s.Devices {
-		if d.Default {
-			break
-		}
-	}
-	return d
-}
-
-// Device is a place that sound goes to.
-type Device struct {
-	Index       uint32  `json:"index"` // as a sink
-	Sink        string  `json:"sink"`  // name as a sink
-	Default     bool    `json:"default"`
-	Name        string  `json:"name"` // as --device takes it
-	Description string  `json:"description"`
-	Hardware    string  `json:"hardware"`
-	Trouble     string  `json:"trouble,omitempty"` // why it is not the device asked for
-	Open        bool    `json:"open"`
-	Rate        int     `json:"rate_hz"`
-	Channels    string  `json:"channels"`
-	Latency     float64 `json:"latency_ms"` // from the mixer to the ear
-	Xruns       uint64  `json:"xruns"`
-	Peak        float64 `json:"peak"` // full scale 1
-}
-
-// Connection is one client. UID and, on the Unix socket, PID and Program are the kernel's word; Claims is what the client says of itself.
-type Connection struct {
-	Index     uint32  `json:"index"`
-	UID       uint32  `json:"uid"`
-	PID       int32   `json:"pid,omitempty"`
-	Program   string  `json:"program,omitempty"`
-	Claims    string  `json:"claims,omitempty"`
-	Transport string  `json:"transport"`
-	Grant     string  `json:"grant"`
-	Version   uint32  `json:"protocol"`
-	Since     float64 `json:"connected_seconds"`
-}
-
-// Stream is one sink input.
-type Stream struct {
-	Index      uint32  `json:"index"`
-	Connection uint32  `json:"connection"`
-	UID        uint32  `json:"uid"`
-	Sink       string  `json:"sink"`
-	Name       string  `json:"name,omitempty"` // as the client says
-	Format     string  `json:"format"`
-	Channels   string  `json:"channels"`
-	State      string  `json:"state"`      // playing, corked or waiting
-	Latency    float64 `json:"latency_ms"` // from the client's write to the ear
-	Underruns  uint64  `json:"underruns"`
-	Volume     float64 `json:"volume_percent"`
-	Muted      bool    `json:"muted"`
-	Peak       float64 `json:"peak"` // as heard, full scale 1
-}
-
-// Refused is who was turned away.
-type Refused struct {
-	Total  uint64    `json:"total"`
-	Newest []Refusal `json:"newest"` // newest first
-}
-
-// Refusal is one connection turned away. UID is absent when the kernel could not tell.
-type Refusal struct {
-	Time      time.Time `json:"time"`
-	UID       *uint32   `json:"uid,omitempty"`
-	Transport string    `json:"transport"`
-	Reason    string    `json:"reason"`
+// messages is what ControlPath understands. Parameters and answers are JSON.
+var messages = map[string]func(s *Server, parameters string) (answer any, err error){
+	MessageStatus:  func(s *Server, _ string) (any, error) { return s.status(), nil },
+	MessageDevices: func(s *Server, _ string) (any, error) { return s.devices(), nil },
+	MessageUser:    (*Server).changeUser,
 }
 
 func (c *Session) objectMessage(r *request) error {
@@ -103,86 +32,77 @@ func (c *Session) objectMessage(r *request) error {
 	if err := c.decode(r, &m); err != nil {
 		return err
 	}
-	if m.Path != ControlPath || c.grant != policy.Owner {
+	var answer any
+	var err error
+	switch do := messages[m.Message]; {
+	case m.Path == "/core" && m.Message == "list-handlers":
+		answer = c.handlers()
+	case m.Path != ControlPath || c.grant != policy.Owner:
 		return native.ErrNoEntity
-	}
-	if m.Message != MessageStatus {
+	case do == nil:
 		return native.ErrNotImplemented
+	default:
+		answer, err = do(c.server, m.Parameters)
 	}
-	text, err := json.Marshal(c.server.status())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
 	return c.reply(r.tag, &native.SendObjectMessageReply{Response: string(text)})
 }
 
-func (s *Server) status() Status {
-	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Connections: []Connection{}, Streams: []Stream{}}
-	for _, k := range s.sinks {
-		d := k.status()
-		d.Default = k == s.defaultSink
-		st.Devices = append(st.Devices, d)
+// handler is an object that takes messages, as PulseAudio lists them.
+type handler struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
+func (c *Session) handlers() []handler {
+	if c.grant != policy.Owner {
+		return []handler{}
 	}
-	for _, c := range s.sessions {
-		st.Connections = append(st.Connections, c.connection())
+	return []handler{{ControlPath, "sandbox-audio's own: status, devices, user"}}
+}
+
+// UserChange is what is to be changed of a user: of what is nil, nothing.
+type UserChange struct {
+	UID    uint32   `json:"uid"`
+	Volume *float64 `json:"volume_percent,omitempty"` // of the virtual sink: 0 to 100
+	Muted  *bool    `json:"muted,omitempty"`
+}
+
+func (s *Server) changeUser(parameters string) (any, error) {
+	var change UserChange
+	if err := unmarshal(parameters, &change); err != nil {
+		return nil, err
 	}
-	for _, p := range s.streams {
-		st.Streams = append(st.Streams, p.status())
+	u := s.users[change.UID]
+	if u == nil {
+		return nil, native.ErrNoEntity
 	}
-	st.Refused = Refused{Total: s.refusals.Total(), Newest: []Refusal{}}
-	for _, r := range s.refusals.Newest() {
-		refusal := Refusal{Time: r.Time, Transport: r.Transport.String(), Reason: string(r.Reason)}
-		if r.UID != policy.NoID {
-			refusal.UID = &r.UID
+	volume, muted := u.volume, u.muted
+	if change.Volume != nil {
+		if !(*change.Volume >= 0 && *change.Volume <= 100) {
+			return nil, native.ErrInvalid
 		}
-		st.Refused.Newest = append(st.Refused.Newest, refusal)
+		volume = []pcm.Volume{ofPercent(*change.Volume)}
 	}
-	return st
+	if change.Muted != nil {
+		muted = *change.Muted
+	}
+	s.turn(u, volume, muted)
+	return s.userStatus(u), nil
 }
 
-func (k *sink) status() Device {
-	spec, cmap := k.mixer.Spec()
-	st := k.mixer.State()
-	return Device{Index: k.index, Sink: k.name, Name: st.Device, Description: st.Description, Hardware: st.Hardware, Trouble: st.Trouble, Open: st.Open,
-		Rate: int(spec.Rate), Channels: cmap.String(), Latency: ms(st.Latency), Xruns: st.Xruns, Peak: float64(st.Peak)}
-}
-
-func (c *Session) connection() Connection {
-	name, _ := c.props.Get("application.name")
-	return Connection{Index: c.index, UID: c.peer.UID, PID: c.peer.PID, Program: program(c.peer.PID), Claims: native.Clean(name),
-		Transport: c.peer.Transport.String(), Grant: c.grant.String(), Version: c.version, Since: time.Since(c.opened).Seconds()}
-}
-
-func (p *playback) status() Stream {
-	c, spec := p.session, p.input.Spec()
-	st := p.input.State()
-	volume, muted := p.input.Volume()
-	state := "waiting"
-	switch {
-	case p.input.Corked():
-		state = "corked"
-	case st.Timing.Playing:
-		state = "playing"
+// unmarshal reads one JSON value that has nothing in it that v has not.
+func unmarshal(text string, v any) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(v) != nil || d.More() {
+		return native.ErrInvalid
 	}
-	name, _ := p.props.Get("media.name")
-	loudest := volume[0]
-	for _, v := range volume {
-		loudest = max(loudest, v)
-	}
-	return Stream{Index: p.index, Connection: c.index, UID: c.peer.UID, Sink: p.sink.name, Name: native.Clean(name), Format: spec.String(), Channels: p.input.Map().String(), State: state,
-		Latency: ms(st.Timing.Latency + st.Queued), Underruns: st.Underruns, Volume: float64(loudest) * 100 / 0x10000, Muted: muted, Peak: float64(st.Peak)}
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// program is the name the kernel has for a process (proc(5), /proc/pid/comm), cleaned, since a program may choose its own.
-func program(pid int32) string {
-	if pid == 0 {
-		return ""
-	}
-	comm, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
-	if err != nil {
-		return ""
-	}
-	return native.Clean(strings.TrimSuffix(string(comm), "\n"))
+	return nil
 }

@@ -30,10 +30,7 @@ func (c *Session) ceiling() pcm.Volume {
 	if c.grant == policy.Owner {
 		return pcm.MaxVolume
 	}
-	if v, ok := c.server.ceilings[c.peer.UID]; ok {
-		return v
-	}
-	return pcm.VolumeNorm
+	return c.user.ceiling
 }
 
 // capped is volume under the client's ceiling, on a copy.

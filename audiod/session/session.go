@@ -53,6 +53,7 @@ type Session struct {
 // wake is called whenever the outbox is no longer empty or Fault no longer nil, perhaps several times a turn.
 func (s *Server) Open(peer policy.Peer, grant policy.Grant, recheck func() error, wake func()) *Session {
 	c := &Session{server: s, user: s.user(peer.UID), peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now()}
+	c.user.grant = grant
 	c.index = s.number(c.user)
 	c.limit = s.clock.NewTimer(func() { c.fail(errors.New("did not authenticate in time")) })
 	c.limit.Set(s.clock.Now() + authTime)

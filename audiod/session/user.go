@@ -7,13 +7,16 @@ import (
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
+	"sandbox-audio/audiod/policy"
 )
 
 // user is everything the daemon keeps of one uid. It outlives the user's connections, so that neither volumes nor numbers begin anew
 // with each of them; there are no more users than the owner named.
 type user struct {
 	uid        uint32
-	base, next uint32 // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
+	base, next uint32       // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
+	grant      policy.Grant // of his latest connection
+	ceiling    pcm.Volume   // the most that his programs may set, unless he is the owner
 	levels     *memory.Levels
 
 	streams  int           // of maxStreams
@@ -34,7 +37,11 @@ func (s *Server) user(uid uint32) *user {
 	if u == nil {
 		u = &user{uid: uid, levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
 			view: &sink{named: named{0, virtualName}}}
-		_, cmap := s.sinks[0].mixer.Spec()
+		u.ceiling = pcm.VolumeNorm
+		if v, ok := s.ceilings[uid]; ok {
+			u.ceiling = v
+		}
+		_, cmap := s.defaultSink.mixer.Spec()
 		u.volume = native.NormVolume(len(cmap))
 		if level, ok := u.levels.Get(virtualKey); ok {
 			u.volume, u.muted = level.On(cmap), level.Muted
