@@ -19,7 +19,7 @@ import (
 //
 //	run                              entry
 //	 request {argv, env, …} + 3 fds ─►
-//	                                ◄─ outcome {pid}      or outcome {code, error}, and the end
+//	                                ◄─ outcome {pid} + its terminal      or outcome {code, error}, and the end
 //	 order {signal}                 ─►  any number
 //	                                ◄─ outcome {code | signal}, and the end
 //
@@ -31,6 +31,8 @@ type request struct {
 	Home       string   `json:"home"`
 	RuntimeDir string   `json:"runtime_dir"`
 	Umask      int      `json:"umask"`
+
+	Terminal *terminalRequest `json:"terminal,omitempty"` // nil for none
 
 	Bus   string            `json:"bus,omitempty"`   // dbus-daemon; empty for no session bus
 	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
@@ -48,6 +50,8 @@ type outcome struct {
 	Code   int            `json:"code,omitempty"`
 	Signal syscall.Signal `json:"signal,omitempty"`
 	Home   bool           `json:"home,omitempty"` // the program started in its home, for it cannot enter the owner's directory
+
+	terminal *os.File // comes as a descriptor
 }
 
 // The most bytes a message may have. A request holds no more than the kernel passes to a program (execve(2)), and JSON
@@ -98,49 +102,78 @@ func readBody(r io.Reader, head [4]byte, v any, most int) error {
 	return json.Unmarshal(body, v)
 }
 
-// sendRequest sends the request with the three descriptors attached to its first bytes.
-func sendRequest(conn *net.UnixConn, req request, stdio [3]*os.File) error {
-	text, err := encodeMessage(req, maxRequest)
+// writeWith sends a message with descriptors attached to its first bytes.
+func writeWith(conn *net.UnixConn, v any, most int, fds ...int) error {
+	text, err := encodeMessage(v, most)
 	if err != nil {
 		return err
 	}
-	rights := unix.UnixRights(int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd()))
-	if _, _, err := conn.WriteMsgUnix(text[:4], rights, nil); err != nil {
+	if _, _, err := conn.WriteMsgUnix(text[:4], unix.UnixRights(fds...), nil); err != nil {
 		return err
 	}
 	_, err = conn.Write(text[4:])
 	return err
 }
 
-// receiveRequest is the other end of sendRequest. The descriptors are closed on exec.
-func receiveRequest(conn *net.UnixConn) (req request, stdio []int, err error) {
+// readWith is the other end of writeWith; more descriptors than most are an error. They are closed on exec, and the caller's
+// to close, also when there is an error.
+func readWith(conn *net.UnixConn, v any, most, mostFDs int) (fds []int, err error) {
 	var head [4]byte
-	oob := make([]byte, unix.CmsgSpace(3*4))
-	n, oobn, _, _, err := conn.ReadMsgUnix(head[:], oob)
-	if err != nil {
-		return req, nil, err
+	oob := make([]byte, unix.CmsgSpace(mostFDs*4))
+	n, oobn, flags, _, err := conn.ReadMsgUnix(head[:], oob)
+	if errors.Is(err, io.EOF) {
+		return nil, io.EOF
 	}
-	if n < len(head) {
-		if _, err := io.ReadFull(conn, head[n:]); err != nil {
-			return req, nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
 	if err != nil {
-		return req, nil, err
+		return nil, err
 	}
 	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
+		more, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			return req, nil, err
+			return fds, err
 		}
-		stdio = append(stdio, fds...)
+		fds = append(fds, more...)
+	}
+	if len(fds) > mostFDs || flags&unix.MSG_CTRUNC != 0 {
+		return fds, fmt.Errorf("more than %d descriptors came along", mostFDs)
+	}
+	if n < len(head) {
+		if _, err := io.ReadFull(conn, head[n:]); err != nil {
+			return fds, io.ErrUnexpectedEOF
+		}
+	}
+	return fds, readBody(conn, head, v, most)
+}
+
+// sendRequest sends the request and the three descriptors.
+func sendRequest(conn *net.UnixConn, req request, stdio [3]*os.File) error {
+	return writeWith(conn, req, maxRequest, int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd()))
+}
+
+// receiveOutcome takes what the entry program says, and its terminal if it sends one.
+func receiveOutcome(conn *net.UnixConn, o *outcome) error {
+	fds, err := readWith(conn, o, maxOutcome, 1)
+	if err == nil && len(fds) == 1 && isMaster(fds[0]) {
+		o.terminal = os.NewFile(uintptr(fds[0]), "terminal")
+		return nil
+	}
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// receiveRequest is the other end of sendRequest.
+func receiveRequest(conn *net.UnixConn) (req request, stdio []int, err error) {
+	if stdio, err = readWith(conn, &req, maxRequest, 3); err != nil {
+		return req, nil, err
 	}
 	if len(stdio) != 3 {
 		return req, nil, fmt.Errorf("%d descriptors came with the request, not 3", len(stdio))
-	}
-	if err := readBody(conn, head, &req, maxRequest); err != nil {
-		return req, nil, err
 	}
 	if len(req.Argv) == 0 {
 		return req, nil, errors.New("the request names no program")

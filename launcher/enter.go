@@ -92,6 +92,10 @@ func enter(args []string) (int, error) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	master, err := openTerminal(req.Terminal, stdio)
+	if err != nil {
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
 	pid, home, err := start(req, stdio)
 	for _, fd := range stdio {
 		_ = unix.Close(fd) // the program has them
@@ -103,9 +107,12 @@ func enter(args []string) (int, error) {
 		}
 		return code, writeMessage(conn, outcome{Error: err.Error(), Code: code}, maxOutcome)
 	}
-	if err := writeMessage(conn, outcome{PID: pid, Home: home}, maxOutcome); err != nil {
+	if err := writeWith(conn, outcome{PID: pid, Home: home}, maxOutcome, master...); err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		return StatusFailed, err
+	}
+	for _, fd := range master {
+		_ = unix.Close(fd)
 	}
 	return supervise(conn, pid)
 }
@@ -131,11 +138,15 @@ func start(req request, stdio []int) (pid int, home bool, err error) {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, nil); err != nil {
 		return 0, home, err
 	}
+	// A session of its own: no way to type into the owner's terminal (TIOCSTI, ioctl_tty(2)).
+	sys := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if req.Terminal != nil {
+		sys.Setctty, sys.Ctty = true, req.Terminal.FDs[0]
+	}
 	pid, err = syscall.ForkExec(path, req.Argv, &syscall.ProcAttr{
 		Env:   req.Env,
 		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
-		// A session of its own: no way to type into the owner's terminal (TIOCSTI, ioctl_tty(2)).
-		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   sys,
 	})
 	if err != nil {
 		return 0, home, &fs.PathError{Op: "execute", Path: path, Err: err}

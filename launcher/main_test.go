@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		os.Exit(launchMain())
 	case "notify":
 		os.Exit(notifyMain(os.Args[1:]))
+	case "sti":
+		os.Exit(stiMain())
 	case "nonsense":
 		os.Exit(nonsenseMain(os.Args[1:]))
 	}
@@ -72,6 +74,10 @@ func runMain() int {
 	if err := json.Unmarshal([]byte(os.Args[2]), &p.request); err != nil {
 		panic(err)
 	}
+	var err error
+	if p.tty, err = wantsTerminal(os.Getenv("TEST_TTY")); err != nil {
+		panic(err)
+	}
 	status, err := p.Run(nil, func(s string) { fmt.Fprintln(os.Stderr, s) })
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
@@ -87,7 +93,7 @@ func launchMain() int {
 	}
 	plan, err := NewPlan(Request{
 		Profile: DefaultProfile, Argv: os.Args[1:], Environ: os.Environ(), Dir: "/",
-		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"),
+		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"), TTY: os.Getenv("TEST_TTY"),
 	}, owner, Config{})
 	status := StatusFailed
 	if err == nil {

@@ -22,6 +22,7 @@ type Request struct {
 	Dir     string   // the caller's
 	Display string   // auto, x11 or none; empty is auto
 	X11     string   // trusted or untrusted; empty is trusted
+	TTY     string   // auto, yes or no; empty is auto
 }
 
 // Plan is all that run is going to do, decided before anything is done. A dry run prints it.
@@ -36,6 +37,7 @@ type Plan struct {
 	Output    io.Writer // takes what the program writes, in place of our own standard output and error; nil without
 	Notes     []string  // what is not as setup leaves it, and how to repair it
 	display   display
+	tty       bool // the program gets a terminal of the helper's
 	request   request
 }
 
@@ -61,7 +63,12 @@ func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.plan(req, config)
+	p, err := f.plan(req, config)
+	if err != nil {
+		return nil, err
+	}
+	p.tty, err = wantsTerminal(req.TTY)
+	return p, err
 }
 
 func readFacts(owner Account, profile string) (f facts, err error) {
@@ -212,6 +219,9 @@ func (p *Plan) String() string {
 	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
 	line("become", commandLine(p.Enter)+" @SOCKET "+strconv.Itoa(p.Owner.UID))
 	line("display", p.display.String())
+	if p.tty {
+		line("terminal", "one of the helper's, as large as this")
+	}
 	line("directory", p.request.Dir+"   (its home, when it cannot enter that)")
 	for _, v := range p.request.Env {
 		line("environment", printable(v))

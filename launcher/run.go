@@ -16,9 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 const (
@@ -75,18 +72,17 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	if err := p.display.lend(l, p, say); err != nil {
 		return StatusFailed, err
 	}
-	out, err := newStdio(p.Output)
+	out, err := newStdio(p.tty && p.Output == nil, p.Output)
 	if err != nil {
 		return StatusFailed, err
 	}
 	defer out.close()
 	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
-	if status, err := r.begin(out.files); err != nil || status != 0 {
+	if status, err := r.begin(out); err != nil || status != 0 {
 		return status, err
 	}
-	out.started()
-	return r.wait()
+	return r.wait(out.terminal)
 }
 
 func signalStatus(s os.Signal) int { return 128 + int(s.(syscall.Signal)) }
@@ -116,7 +112,7 @@ func (r *running) close() {
 
 // begin becomes the helper and has the program started. A status other than zero, without an error, is that of a
 // signal which came before the program ran.
-func (r *running) begin(stdio [3]*os.File) (status int, err error) {
+func (r *running) begin(out *stdio) (status int, err error) {
 	var random [16]byte
 	rand.Read(random[:])
 	name := "@sandbox-audio-" + hex.EncodeToString(random[:])
@@ -137,7 +133,8 @@ func (r *running) begin(stdio [3]*os.File) (status int, err error) {
 	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
 		return StatusFailed, err
 	}
-	if err := sendRequest(r.conn, r.plan.request, stdio); err != nil {
+	r.plan.request.Terminal = out.terminal.describe()
+	if err := sendRequest(r.conn, r.plan.request, out.files); err != nil {
 		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
 	}
 	go r.listen()
@@ -156,6 +153,10 @@ func (r *running) begin(stdio [3]*os.File) (status int, err error) {
 			case first.Home:
 				r.noteHome()
 			}
+			if out.terminal != nil {
+				out.terminal.suspend = func() { r.signals <- syscall.SIGTSTP }
+			}
+			out.started(first.PID, first.terminal)
 			return 0, nil
 		}
 	}
@@ -166,7 +167,7 @@ func (r *running) listen() {
 	defer close(r.outcomes)
 	for range cap(r.outcomes) {
 		var o outcome
-		if r.lineErr = readMessage(r.conn, &o, maxOutcome); r.lineErr != nil {
+		if r.lineErr = receiveOutcome(r.conn, &o); r.lineErr != nil {
 			return
 		}
 		r.outcomes <- o
@@ -246,7 +247,10 @@ func (r *running) noteHome() {
 }
 
 // wait passes signals on until the entry program tells the end.
-func (r *running) wait() (status int, err error) {
+func (r *running) wait(tty *terminal) (status int, err error) {
+	if tty != nil {
+		signal.Notify(r.signals, syscall.SIGWINCH)
+	}
 	for {
 		select {
 		case end, ok := <-r.outcomes:
@@ -258,7 +262,17 @@ func (r *running) wait() (status int, err error) {
 			}
 			return end.Code & 0xff, nil
 		case s := <-r.signals:
+			if s == syscall.SIGWINCH {
+				tty.resize()
+				continue
+			}
+			if s == syscall.SIGTSTP {
+				tty.restore()
+			}
 			r.forward(s.(syscall.Signal))
+			if s == syscall.SIGCONT {
+				tty.take()
+			}
 		}
 	}
 }
@@ -323,116 +337,4 @@ func hasTerminal() bool {
 		return false
 	}
 	return tty.Close() == nil
-}
-
-// stdio is what the program gets as standard input, output and error: ours, except terminals. A program that holds the
-// owner's terminal could read what is typed there; so input comes from /dev/null instead and output through a pipe. With
-// an output to go to, both are so whatever ours are.
-type stdio struct {
-	files  [3]*os.File
-	copies []*outputCopy
-	opened []*os.File
-}
-
-// outputCopy carries what the program writes to the terminal.
-type outputCopy struct {
-	from *os.File
-	to   io.Writer
-	done chan struct{}
-}
-
-func newStdio(output io.Writer) (*stdio, error) {
-	s := &stdio{files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
-	if output != nil || isTerminal(os.Stdin) {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return nil, err
-		}
-		s.files[0] = null
-		s.opened = append(s.opened, null)
-	}
-	one := output != nil || sameOpenFile(os.Stdout, os.Stderr) // then one pipe keeps the order of what is written to both
-	for i := 1; i <= 2; i++ {
-		var to io.Writer = s.files[i]
-		if output != nil {
-			to = output
-		} else if !isTerminal(s.files[i]) {
-			continue
-		}
-		if i == 2 && one {
-			s.files[2] = s.files[1]
-			continue
-		}
-		r, w, err := os.Pipe()
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		s.opened = append(s.opened, w)
-		s.copies = append(s.copies, &outputCopy{from: r, to: to, done: make(chan struct{})})
-		s.files[i] = w
-	}
-	return s, nil
-}
-
-// started closes our ends of what the program now has, and begins to copy.
-func (s *stdio) started() {
-	for _, f := range s.opened {
-		f.Close()
-	}
-	s.opened = nil
-	for _, c := range s.copies {
-		go func() {
-			_, _ = io.Copy(c.to, c.from) // a terminal that is gone takes nothing more
-			close(c.done)
-		}()
-	}
-}
-
-// close ends the copying. All that the program wrote before it ended is in the pipe by then and still goes out, while
-// what it left running in the background may keep the pipe open for ever and is not waited for.
-func (s *stdio) close() {
-	began := s.opened == nil
-	for _, f := range s.opened {
-		f.Close()
-	}
-	for _, c := range s.copies {
-		if began {
-			_ = c.from.SetReadDeadline(time.Now())
-			<-c.done
-			c.drain()
-		}
-		c.from.Close()
-	}
-}
-
-// drain copies what is in the pipe now.
-func (c *outputCopy) drain() {
-	raw, err := c.from.SyscallConn()
-	if err != nil || c.from.SetReadDeadline(time.Time{}) != nil {
-		return
-	}
-	buf := make([]byte, 64<<10)
-	_ = raw.Read(func(fd uintptr) bool {
-		for {
-			n, err := unix.Read(int(fd), buf)
-			if err == unix.EINTR {
-				continue
-			}
-			if n <= 0 {
-				return true
-			}
-			if _, err := c.to.Write(buf[:n]); err != nil {
-				return true
-			}
-		}
-	})
-}
-
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
-func sameOpenFile(a, b *os.File) bool {
-	sa, errA := a.Stat()
-	sb, errB := b.Stat()
-	return errA == nil && errB == nil && os.SameFile(sa, sb)
 }

@@ -17,6 +17,7 @@ type runOptions struct {
 	display string
 	x11     string
 	menu    bool
+	tty     string
 	dryRun  bool
 }
 
@@ -57,9 +58,12 @@ executed, 127 when there is no APP.`,
 	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, x11 or none (default auto)")
 	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows) or untrusted (default trusted)")
 	cmd.Flags().BoolVar(&o.menu, "menu", false, "started from a menu: what the program writes goes to its log, see logs")
+	cmd.Flags().StringVar(&o.tty, "tty", "", "whether APP gets a terminal, one of its own that shows on yours: auto, yes or no (default auto: when both its input and output are yours)")
+	cmd.Flags().Lookup("tty").NoOptDefVal = launcher.TTYYes
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
 	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
 	completeFlag(cmd, "display", fixed("auto", "x11", "none"))
+	completeFlag(cmd, "tty", fixed(launcher.TTYAuto, launcher.TTYYes, launcher.TTYNo))
 	completeFlag(cmd, "x11", fixed(launcher.X11Trusted, launcher.X11Untrusted))
 	return cmd
 }
@@ -104,7 +108,7 @@ func planRun(o runOptions, args []string) (*launcher.Plan, error) {
 	}
 	return launcher.NewPlan(launcher.Request{
 		Profile: o.profile, Method: o.method, Argv: args, Environ: os.Environ(), Dir: dir,
-		Display: o.display, X11: o.x11,
+		Display: o.display, X11: o.x11, TTY: o.tty,
 	}, owner, config)
 }
 
