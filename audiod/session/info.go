@@ -126,7 +126,7 @@ func (c *Session) clientInfo(r *request) error {
 	if other == nil || !other.named || !c.sees(other) {
 		return native.ErrNoEntity
 	}
-	info := other.info()
+	info := c.describeClient(other)
 	return c.reply(r.tag, &info)
 }
 
@@ -137,15 +137,16 @@ func (c *Session) clientInfoList(r *request) error {
 	var list native.ClientInfoList
 	for _, other := range c.server.sessions {
 		if other.named && c.sees(other) {
-			list = append(list, other.info())
+			list = append(list, c.describeClient(other))
 		}
 	}
 	return c.reply(r.tag, &list)
 }
 
-func (c *Session) info() native.ClientInfo {
-	name, _ := c.props.Get("application.name")
-	return native.ClientInfo{Index: c.index, Name: name, Module: native.Invalid, Driver: "sandbox-audio", Props: c.props}
+// describeClient is another client as this one may know it.
+func (c *Session) describeClient(other *Session) native.ClientInfo {
+	name, _ := other.props.Get("application.name")
+	return native.ClientInfo{Index: other.index, Name: c.attestedName(other, name), Module: native.Invalid, Driver: "sandbox-audio", Props: c.attested(other, other.props)}
 }
 
 func (c *Session) sinkInputInfo(r *request) error {
@@ -179,8 +180,8 @@ func (c *Session) describeInput(p *playback) native.SinkInputInfo {
 	state := p.input.State()
 	volume, muted := p.input.Volume()
 	name, _ := p.props.Get("media.name")
-	info := native.SinkInputInfo{Index: p.index, Name: name, Module: native.Invalid, Client: p.session.index, Sink: c.shown(p.sink).index, Spec: p.input.Spec(), Map: p.input.Map(),
-		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: p.sink.told(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: p.props,
+	info := native.SinkInputInfo{Index: p.index, Name: c.attestedName(p.session, name), Module: native.Invalid, Client: p.session.index, Sink: c.shown(p.sink).index, Spec: p.input.Spec(), Map: p.input.Map(),
+		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: p.sink.told(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: c.attested(p.session, p.props),
 		Corked: p.input.Corked(), HasVolume: true, VolumeWritable: true, Format: p.format}
 	if spec, _ := p.sink.mixer.Spec(); spec.Rate != info.Spec.Rate {
 		info.ResampleMethod = "windowed-sinc"

@@ -58,6 +58,7 @@ type Device struct {
 // User is one whose programs are connected, or were since the daemon began.
 type User struct {
 	UID         uint32  `json:"uid"`
+	Name        string  `json:"name"`
 	Grant       string  `json:"grant"`
 	Connections int     `json:"connections"`
 	Streams     int     `json:"streams"`
@@ -153,7 +154,7 @@ func (k *sink) status() Device {
 }
 
 func (s *Server) userStatus(u *user) User {
-	st := User{UID: u.uid, Grant: u.grant.String(), Streams: u.streams, Buffered: maxBuffered - u.buffers.Left(), Volume: percent(u.volume), Muted: u.muted}
+	st := User{UID: u.uid, Name: u.name, Grant: u.grant.String(), Streams: u.streams, Buffered: maxBuffered - u.buffers.Left(), Volume: percent(u.volume), Muted: u.muted}
 	if u.grant != policy.Owner {
 		st.Ceiling = percent([]pcm.Volume{u.ceiling})
 	}

@@ -14,6 +14,7 @@ import (
 // with each of them; there are no more users than the owner named.
 type user struct {
 	uid        uint32
+	name       string       // of the account
 	base, next uint32       // of the numbers his objects get: his own, so that gaps in them tell nobody what others do
 	grant      policy.Grant // of his latest connection
 	ceiling    pcm.Volume   // the most that his programs may set, unless he is the owner
@@ -35,7 +36,7 @@ const spaceSize = 1 << 20 // numbers of one user
 func (s *Server) user(uid uint32) *user {
 	u := s.users[uid]
 	if u == nil {
-		u = &user{uid: uid, levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
+		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
 			view: &sink{named: named{0, virtualName}}}
 		u.ceiling = pcm.VolumeNorm
 		if v, ok := s.ceilings[uid]; ok {
