@@ -25,19 +25,34 @@ test: build
 bench: go
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-install: build
-	install -D -m 755 sandbox-audio $(DESTDIR)$(PREFIX)/bin/sandbox-audio
-	install -D -m 644 completions/sandbox-audio.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sandbox-audio
-	install -D -m 644 completions/_sandbox-audio $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sandbox-audio
-	install -D -m 644 completions/sandbox-audio.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sandbox-audio.fish
+# The manual is what the program says of itself.
+man: build
+	@rm -rf build/man
+	./sandbox-audio man build/man
 
-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/sandbox-audio \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sandbox-audio \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sandbox-audio \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sandbox-audio.fish
+BIN  = $(DESTDIR)$(PREFIX)/bin
+DATA = $(DESTDIR)$(PREFIX)/share
+
+install: build man
+	install -D -m 755 sandbox-audio $(BIN)/sandbox-audio
+	install -D -m 644 completions/sandbox-audio.bash $(DATA)/bash-completion/completions/sandbox-audio
+	install -D -m 644 completions/_sandbox-audio $(DATA)/zsh/site-functions/_sandbox-audio
+	install -D -m 644 completions/sandbox-audio.fish $(DATA)/fish/vendor_completions.d/sandbox-audio.fish
+	install -D -m 644 templates/config.toml $(DATA)/doc/sandbox-audio/config.toml
+	@for page in build/man/*; do \
+		install -D -m 644 $$page $(DATA)/man/man$${page##*.}/$${page##*/} || exit 1; \
+	done
+
+uninstall: man
+	rm -f $(BIN)/sandbox-audio \
+		$(DATA)/bash-completion/completions/sandbox-audio \
+		$(DATA)/zsh/site-functions/_sandbox-audio \
+		$(DATA)/fish/vendor_completions.d/sandbox-audio.fish \
+		$(DATA)/doc/sandbox-audio/config.toml
+	@[ ! -d $(DATA)/doc/sandbox-audio ] || rmdir --ignore-fail-on-non-empty $(DATA)/doc/sandbox-audio
+	@for page in build/man/*; do rm -f $(DATA)/man/man$${page##*.}/$${page##*/}; done
 
 clean:
 	rm -rf sandbox-audio build
 
-.PHONY: build sandbox-audio go demo test bench install uninstall clean
+.PHONY: build sandbox-audio go demo test bench man install uninstall clean

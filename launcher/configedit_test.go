@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/adrg/xdg"
+
+	"sandbox-audio/templates"
 )
 
 // ownConfigFile points the caller's configuration at a file of the test's.
@@ -117,14 +119,10 @@ func TestRulesOfAProfile(t *testing.T) {
 
 // The example explains every key there is and is right in all it says.
 func TestExample(t *testing.T) {
-	text, err := os.ReadFile("../templates/config.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := new(Config).decode(string(text)); err != nil {
+	if _, err := new(Config).decode(templates.Config); err != nil {
 		t.Errorf("as it is: %v", err)
 	}
-	all := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(string(text), "$1")
+	all := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(templates.Config, "$1")
 	f, err := new(Config).decode(all)
 	if err != nil {
 		t.Errorf("with everything said: %v", err)

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"os"
 	"slices"
 	"strings"
 )
@@ -53,4 +54,21 @@ func mayPass(name string) bool {
 // pointsInto reports whether value mentions a path at or below dir. Home directories that are no one's own do not count.
 func pointsInto(value, dir string) bool {
 	return len(dir) > 1 && strings.Contains(value, dir)
+}
+
+// Programs lists, by name, the programs a helper finds that begin with prefix.
+func Programs(prefix string) (names []string) {
+	for dir := range strings.SplitSeq(helperPath, ":") {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // not every machine has all of them
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), prefix) {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -11,6 +11,11 @@ import (
 //go:embed client.conf sudoers tmpfiles.conf
 var files embed.FS
 
+// Config is the example of a configuration, with every key explained.
+//
+//go:embed config.toml
+var Config string
+
 var parsed = template.Must(template.New("").Option("missingkey=error").ParseFS(files, "*"))
 
 // Render returns the named file filled in with data. A missing value is an error, never an empty place in a file

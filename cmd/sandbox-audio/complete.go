@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,4 +76,32 @@ func logArgs(cmd *cobra.Command, args []string, _ string) (names []string, _ cob
 		names = append(names, l.Program)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// programArgs completes the names of programs that a helper can run.
+func programArgs(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+	if strings.Contains(word, "/") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return launcher.Programs(word), cobra.ShellCompDirectiveNoFileComp
+}
+
+// runArgs completes a program and then, as the shell does, files.
+func runArgs(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return programArgs(cmd, args, word)
+}
+
+// deviceWords completes where sound can go: this machine's cards by their ids, and what every machine has.
+func deviceWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	words := []string{"auto", "alsa", "null", "wav:"}
+	ids, _ := filepath.Glob("/proc/asound/card[0-9]*/id") // the pattern is right
+	for _, path := range ids {
+		if id, err := os.ReadFile(path); err == nil {
+			words = append(words, "alsa:"+strings.TrimSpace(string(id)))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
 }

@@ -38,7 +38,7 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Devices, "device", nil, "where the sound goes, may be repeated, the first is the default: "+device.Forms)
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
 	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
-	completeFlag(cmd, "device", fixed("auto", "alsa", "null", "wav:"))
+	completeFlag(cmd, "device", deviceWords)
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
 }

@@ -22,11 +22,12 @@ var commands = []func() *cobra.Command{
 	newTeardownCommand,
 	newProfileCommand,
 	newDesktopCommand,
+	newAliasCommand,
 	newStatusCommand,
 	newLogsCommand,
 	newDaemonCommand,
 	newDemoCommand,
-	newWorkerCommand, newChimeCommand, newStrangerCommand, // hidden
+	newWorkerCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
 }
 
 func main() { os.Exit(mainStatus()) }
@@ -81,7 +82,7 @@ func newRootCommand() *cobra.Command {
 
 // addProfileFlag gives cmd the flag that all commands about one helper share.
 func addProfileFlag(cmd *cobra.Command, profile *string) {
-	cmd.Flags().StringVar(profile, "profile", launcher.DefaultProfile, "the helper and its rules")
+	cmd.Flags().StringVar(profile, "profile", launcher.DefaultProfile, "the helper and its rules, by `NAME`")
 	completeFlag(cmd, "profile", profileNames)
 }
 

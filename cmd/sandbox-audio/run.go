@@ -37,6 +37,7 @@ executed, 127 when there is no APP.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: runArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
 			status, err := runRun(o, args)
 			if status == 0 && err == nil {
