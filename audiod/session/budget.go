@@ -11,6 +11,8 @@ import (
 const (
 	maxStreams  = 64       // playback streams
 	maxBuffered = 64 << 20 // bytes in the queues of his streams: 4 MiB each is the most that one may ask for
+	maxSamples  = 64       // in his cache
+	maxSampled  = 2 << 20  // bytes of them all
 	maxRequests = 4000     // requests at once, not counting the owner's; they come back at
 	requestRate = 2000     // a second
 	maxEvents   = 1024     // of subscriptions, that one client has not read

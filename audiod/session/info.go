@@ -34,6 +34,7 @@ func (c *Session) stat(r *request) error {
 		if c.grant == policy.Owner || u == c.user {
 			st.Blocks += uint32(u.streams)
 			st.BlocksSize += uint32(maxBuffered - u.buffers.Left())
+			st.SampleCacheSize += uint32(maxSampled - u.cache.Left())
 		}
 	}
 	st.Allocated, st.AllocatedSize = st.Blocks, st.BlocksSize

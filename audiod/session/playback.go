@@ -160,13 +160,11 @@ func (c *Session) synced(id uint32) *playback {
 
 // adopt numbers p and enters it in the lists.
 func (c *Session) adopt(p *playback) {
-	slot := slices.Index(c.streams, nil)
-	if slot < 0 {
-		slot = len(c.streams)
+	p.channel, p.index = c.free(), c.server.number(c.user)
+	for len(c.streams) <= int(p.channel) {
 		c.streams = append(c.streams, nil)
 	}
-	c.streams[slot] = p
-	p.channel, p.index = uint32(slot), c.server.number(c.user)
+	c.streams[p.channel] = p
 	p.request.Channel, p.under.Channel, p.event.Channel = p.channel, p.channel, p.channel
 	c.server.streams = append(c.server.streams, p)
 	c.user.streams++
@@ -180,12 +178,14 @@ func (p *playback) close() {
 	c.streams[p.channel] = nil
 	c.unwant(p)
 	c.user.streams--
-	if c.sound == p {
+	if c.sound == receiver(p) {
 		c.sound = nil
 	}
 	c.server.streams = slices.DeleteFunc(c.server.streams, func(other *playback) bool { return other == p })
 	c.server.announce(native.EventSinkInput|native.EventRemove, p.index, c)
 }
+
+func (p *playback) seek(offset int64, mode native.Seek) { p.input.SeekWrite(offset, int(mode)) }
 
 // write takes sound that came in.
 func (p *playback) write(b []byte) {

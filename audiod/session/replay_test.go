@@ -116,11 +116,11 @@ func TestRecordedClients(t *testing.T) {
 	}
 }
 
-// refusable is what recordings ask about objects that they have and we have not: other sinks, streams of a recording client, object messages of
-// PulseAudio's own.
+// refusable is what recordings ask about objects that they have and we have not: other sinks, streams of a recording client, samples that came
+// over another connection, object messages of PulseAudio's own.
 var refusable = map[native.Op]bool{
 	native.OpLookupSink: true, native.OpGetSinkInfo: true, native.OpGetClientInfo: true, native.OpGetSinkInputInfo: true, native.OpSendObjectMessage: true,
-	native.OpSetSinkInputVolume: true, native.OpSetSinkInputMute: true, native.OpMoveSinkInput: true,
+	native.OpPlaySample: true, native.OpRemoveSample: true, native.OpSetSinkInputVolume: true, native.OpSetSinkInputMute: true, native.OpMoveSinkInput: true,
 }
 
 // FuzzFeed lets a client with a grant send anything at all, in two pieces, after a greeting.
@@ -149,7 +149,7 @@ func FuzzFeed(f *testing.F) {
 		c.s.Feed(b[k:])
 		r.clock.Advance(20 * time.Millisecond)
 		c.s.Close()
-		r.clock.Advance(time.Second)
+		r.clock.Advance(3 * time.Second) // a sample may play on
 		if n := len(r.server.sessions) + len(r.server.streams) + len(r.sink.Inputs()) + r.clock.Timers(); n != 0 {
 			t.Errorf("%d things are left", n)
 		}

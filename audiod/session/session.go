@@ -33,15 +33,16 @@ type Session struct {
 	subscribed native.Mask
 	restoring  bool        // wants to hear of changes of what is remembered
 	streams    []*playback // by channel; nil where deleted
+	uploads    []*upload
 	limit      *loop.Timer // of the time to authenticate
 
 	head    [native.HeaderSize]byte
 	headLen int
 	packet  native.Header
-	left    uint32    // bytes of the packet's payload still to come
-	control []byte    // payload of a control packet that comes in parts
-	request request   // being answered
-	sound   *playback // where a sound packet goes; nil when its stream is gone
+	left    uint32   // bytes of the packet's payload still to come
+	control []byte   // payload of a control packet that comes in parts
+	request request  // being answered
+	sound   receiver // where a sound packet goes; nil when its stream is gone
 
 	outbox  []byte
 	pending []native.SubscribeEvent // to go into the outbox
@@ -69,7 +70,10 @@ func (c *Session) Close() {
 			p.close()
 		}
 	}
-	c.streams, c.outbox = nil, nil
+	for _, up := range slices.Clone(c.uploads) {
+		up.close(0)
+	}
+	c.streams, c.uploads, c.outbox = nil, nil, nil
 	c.server.sessions = slices.DeleteFunc(c.server.sessions, func(other *Session) bool { return other == c })
 	if c.named {
 		c.server.announce(native.EventClient|native.EventRemove, c.index, c)
@@ -143,10 +147,34 @@ func (c *Session) begin() {
 		c.fail(fmt.Errorf("sound before authentication: %w", native.ErrProtocol))
 		return
 	}
-	c.sound = c.playback(h.Channel) // a packet may cross the stream's deletion on the wire: then it goes nowhere
+	c.sound = c.receiver(h.Channel) // a packet may cross the stream's deletion on the wire: then it goes nowhere
 	if c.sound != nil && (h.Offset != 0 || h.Seek != native.SeekRelative) {
-		c.sound.input.SeekWrite(h.Offset, int(h.Seek))
+		c.sound.seek(h.Offset, h.Seek)
 	}
+}
+
+// receiver is what takes the sound of a channel.
+type receiver interface {
+	seek(offset int64, mode native.Seek)
+	write(p []byte)
+}
+
+// free is a channel that nothing has.
+func (c *Session) free() (channel uint32) {
+	for c.receiver(channel) != nil {
+		channel++
+	}
+	return channel
+}
+
+func (c *Session) receiver(channel uint32) receiver {
+	if p := c.playback(channel); p != nil {
+		return p
+	}
+	if up := c.upload(channel); up != nil {
+		return up
+	}
+	return nil
 }
 
 // feedControl gathers a control packet and, when it is whole, carries it out.

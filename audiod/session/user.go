@@ -24,6 +24,12 @@ type user struct {
 	buffers  *mixer.Budget // of maxBuffered
 	requests bucket
 
+	samples    []*sample
+	uploads    int // samples on their way
+	nextSample uint32
+	cache      *mixer.Budget // of maxSampled
+	chimer     *Session      // in which samples play
+
 	// The one sink that a helper sees, with a volume of his own.
 	view   *sink
 	volume []pcm.Volume // of each channel
@@ -37,7 +43,7 @@ func (s *Server) user(uid uint32) *user {
 	u := s.users[uid]
 	if u == nil {
 		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
-			view: &sink{named: named{0, virtualName}}}
+			cache: mixer.NewBudget(maxSampled), view: &sink{named: named{0, virtualName}}}
 		u.ceiling = pcm.VolumeNorm
 		if v, ok := s.ceilings[uid]; ok {
 			u.ceiling = v
