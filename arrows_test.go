@@ -21,6 +21,7 @@ var arrows = map[string]struct {
 	"audiod":                   {[]string{"holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/memory", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
 	"audiod/session":           {[]string{"audiod/native", "audiod/policy", "audiod/mixer", "audiod/memory", "audiod/loop", "audiod/pcm"}, "sound flows session, mixer, device; no session knows the device"},
 	"audiod/mixer":             {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the mixer knows no protocol: its way back is mixer.Listener"},
+	"audiod/bridge":            {[]string{"audiod/device", "audiod/native", "audiod/pcm", "audiod/loop"}, "a device whose far end is another sound server, to which it speaks the protocol as a client"},
 	"audiod/device":            {[]string{"audiod/loop", "audiod/pcm"}, "a device is pulled by the mixer and calls nobody"},
 	"audiod/device/devicetest": {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the card ticked by hand, and what every device must pass"},
 	"audiod/memory":            {[]string{"audiod/loop", "audiod/pcm"}, "a leaf: what is known again after a restart"},

@@ -32,7 +32,7 @@ type card struct {
 	status pcmStatus
 
 	moved    int64 // frames written or read since the card was prepared
-	smoother smoother
+	smoother Smoother
 	stats    Stats
 
 	controlled
@@ -97,7 +97,7 @@ func (c *card) open() (endpoint, error) {
 
 func (c *card) fresh() {
 	c.moved = 0
-	c.smoother = smoother{rate: c.config.Rate}
+	c.smoother = NewSmoother(c.config.Rate, 0)
 }
 
 // transfer moves up to n frames between c.bytes and the card, and returns how many these were. A card found dry, or full, is restarted.
@@ -157,11 +157,11 @@ func (c *card) position(reading int64, inHardware int) (int64, error) {
 	if inHardware != 0 {
 		at = now
 	}
-	c.smoother.read(now, at, reading)
+	c.smoother.Read(now, at, reading)
 	if c.smoother.stalled(now) > cardStall {
 		return 0, fmt.Errorf("%s has not moved for %v: %w", c.at, cardStall, ErrGone)
 	}
-	return int64(c.smoother.position(now)), nil
+	return int64(c.smoother.Position(now)), nil
 }
 
 // restart makes the card ready after it ran dry, and has it capture again after it ran full. A player is set off by the next write.

@@ -12,7 +12,7 @@ import (
 // move against the clock's, and how far it ever is behind what the card told, all in frames.
 func follow(rate float64, step int64, late time.Duration, ahead float64) (before, behind, jump, owed float64) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	s := smoother{rate: 48000}
+	s := NewSmoother(48000, 0)
 	var last float64
 	var lastAt time.Duration
 	at := time.Hour
@@ -25,10 +25,10 @@ func follow(rate float64, step int64, late time.Duration, ahead float64) (before
 		if step >= 480 { // whole periods: the interrupt at its end stamps it
 			at = start + time.Duration(float64(reading)/rate*1e9)
 		}
-		s.read(now, at, reading)
+		s.Read(now, at, reading)
 		for range 3 {
 			now += 300 * time.Microsecond
-			p := s.position(now)
+			p := s.Position(now)
 			owed = max(owed, float64(reading)-p)
 			past := (now - start).Seconds()
 			if past > 0.2 {
@@ -70,20 +70,20 @@ func TestSmoother(t *testing.T) {
 }
 
 func TestSmootherFollowsAJumpAndNoticesAStall(t *testing.T) {
-	s := smoother{rate: 48000}
-	s.read(time.Second, time.Second, 0)
-	if p := s.position(2 * time.Second); p != 0 {
+	s := NewSmoother(48000, 0)
+	s.Read(time.Second, time.Second, 0)
+	if p := s.Position(2 * time.Second); p != 0 {
 		t.Error("moved before the card did:", p)
 	}
-	s.read(2*time.Second, 2*time.Second, 480)
-	s.read(3*time.Second, 3*time.Second, 480+48000+5000)
-	if p := s.position(3 * time.Second); p != 53480-240 {
+	s.Read(2*time.Second, 2*time.Second, 480)
+	s.Read(3*time.Second, 3*time.Second, 480+48000+5000)
+	if p := s.Position(3 * time.Second); p != 53480-240 {
 		t.Error("after a jump of 5000 frames:", p)
 	}
 	last := 0.0
 	for at := 3 * time.Second; at <= 6*time.Second; at += 10 * time.Millisecond {
-		s.read(at, at, 53480)
-		if p := s.position(at); p < last {
+		s.Read(at, at, 53480)
+		if p := s.Position(at); p < last {
 			t.Fatalf("went back from %.0f to %.0f", last, p)
 		} else {
 			last = p

@@ -229,6 +229,21 @@ func (s *Sink) stop() {
 	}
 }
 
+// Renew opens the device anew, and what plays goes on there: it is to be had again, or runs otherwise than it said.
+func (s *Sink) Renew() {
+	playing := s.open
+	s.stop()
+	if s.suspended {
+		return
+	}
+	s.start()
+	if playing {
+		s.sleep(0)
+	} else {
+		s.stop()
+	}
+}
+
 // Suspend lets the device go and holds all streams where they are, or lets them go on.
 func (s *Sink) Suspend(suspended bool) {
 	if s.suspended == suspended {

@@ -308,8 +308,9 @@ func (c *Session) setRate(r *request) error {
 
 // latency answers the question from which the client makes its clock. Both ends' times are CLOCK_REALTIME: they share the machine.
 func (c *Session) latency(r *request) error {
-	var m native.GetLatency
-	if err := c.decode(r, &m); err != nil {
+	m, answer := &c.latencyRequest, &c.latencyReply // which a client may send a hundred times a second
+	*m = native.GetLatency{}
+	if err := c.decode(r, m); err != nil {
 		return err
 	}
 	p, err := c.existing(m.Channel)
@@ -317,8 +318,9 @@ func (c *Session) latency(r *request) error {
 		return err
 	}
 	t := p.input.Timing()
-	return c.reply(r.tag, &native.PlaybackLatency{SinkLatency: p.sink.told(t.Latency), Playing: t.Playing, ClientTime: m.Time,
-		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex, UnderrunFor: t.UnderrunFor, PlayingFor: t.PlayingFor})
+	*answer = native.PlaybackLatency{SinkLatency: p.sink.told(t.Latency), Playing: t.Playing, ClientTime: m.Time,
+		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex, UnderrunFor: t.UnderrunFor, PlayingFor: t.PlayingFor}
+	return c.reply(r.tag, answer)
 }
 
 func usec(d time.Duration) uint64 { return uint64(d / time.Microsecond) }

@@ -44,6 +44,9 @@ type Session struct {
 	request request  // being answered
 	sound   receiver // where a sound packet goes; nil when its stream is gone
 
+	latencyRequest native.GetLatency // made once
+	latencyReply   native.PlaybackLatency
+
 	outbox  []byte
 	pending []native.SubscribeEvent // to go into the outbox
 	wanting []*playback             // whose REQUESTs are

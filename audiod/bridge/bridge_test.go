@@ -1,0 +1,248 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/mixer"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
+	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/session"
+)
+
+// desktop is a sound server with a card, and a link to it, each on a clock of its own that is moved by hand. The server is our own; real
+// ones are in the end-to-end tests.
+type desktop struct {
+	t       *testing.T
+	clock   *loop.Hand    // the link's
+	theirs  *loop.Hand    // the server's, which runs…
+	drift   time.Duration // …so much faster in each second
+	card    *devicetest.Card
+	server  *session.Server
+	session *session.Session // nil: no connection
+	link    *Link
+	in      []byte
+}
+
+func newDesktop(t *testing.T, card device.Config) *desktop {
+	quiet := func(string, ...any) {}
+	d := &desktop{t: t, clock: new(loop.Hand), theirs: new(loop.Hand)}
+	d.clock.Advance(time.Second)
+	d.theirs.Advance(time.Second)
+	d.link = New(d.clock, "sandbox-audio", quiet)
+	d.card = devicetest.New(d.theirs, card)
+	d.server = session.NewServer(d.theirs, policy.NewRefusals(quiet), quiet)
+	d.server.AddSink(mixer.NewSink(d.theirs, d.card, quiet))
+	d.connect()
+	return d
+}
+
+func (d *desktop) connect() {
+	d.session = d.server.Open(policy.Peer{UID: 1000}, policy.Owner, func() error { return nil }, func() {})
+	d.link.Begin(nil, func() {})
+}
+
+// cut ends the connection.
+func (d *desktop) cut() {
+	d.session.Close()
+	d.session = nil
+	d.link.End(errors.New("the server has gone"))
+}
+
+// pass lets time go by, in steps; what is sent within one arrives at its end.
+func (d *desktop) pass(t, step time.Duration) {
+	for ; t > 0; t -= step {
+		d.clock.Advance(min(step, t))
+		d.theirs.Advance(min(step, t) + min(step, t)*d.drift/time.Second)
+		if d.session != nil {
+			d.exchange()
+		}
+	}
+}
+
+func (d *desktop) exchange() {
+	out := d.link.Outbox()
+	err := d.session.Feed(out)
+	d.link.Sent(len(out))
+	d.in = append(d.in[:0], d.session.Outbox()...)
+	d.session.Sent(len(d.in))
+	if err = errors.Join(err, d.link.Feed(d.in)); err != nil {
+		d.t.Error(err)
+	}
+}
+
+// What every device must be holds for a stream at another server.
+func TestSinkConforms(t *testing.T) {
+	desktops := map[device.Sink]*desktop{}
+	var last *desktop
+	devicetest.Conformance(t, devicetest.Bench{
+		Make: func(t *testing.T) device.Sink {
+			last = newDesktop(t, device.Config{})
+			s := last.link.NewSink("test", "a helper", nil)
+			last.pass(20*time.Millisecond, time.Millisecond)
+			desktops[s] = last
+			return s
+		},
+		Now:    func() time.Duration { return last.clock.Now() },
+		Pass:   func(d time.Duration) { last.pass(d, time.Millisecond) },
+		Jitter: 3 * time.Millisecond,
+		Vanish: func(t *testing.T, s device.Sink) { desktops[s].cut() },
+	})
+}
+
+// listener fills a sink input.
+type listener struct {
+	in    *mixer.Input
+	at    int
+	wants int
+}
+
+func (l *listener) Wants(n int)    { l.wants += n }
+func (l *listener) Started()       {}
+func (l *listener) Underrun(int64) {}
+func (l *listener) Drained()       {}
+func (l *listener) Resized()       {}
+
+// feed gives what was asked for of a ramp, in which a frame left out or played twice shows.
+func (l *listener) feed() {
+	var b []byte
+	for ; l.wants >= 4; l.wants -= 4 {
+		v := int16(1000 + l.at%480)
+		l.at++
+		b = append(b, byte(v), byte(v>>8), byte(v), byte(v>>8))
+	}
+	l.in.Write(b)
+}
+
+// play makes a stream on sink at the rate of its device.
+func (d *desktop) play(sink *mixer.Sink) *listener {
+	l := new(listener)
+	spec, _ := sink.Spec()
+	opts := mixer.InputOptions{Spec: pcm.Spec{Format: pcm.S16LE, Channels: 2, Rate: spec.Rate}, Map: pcm.StereoMap, Latency: mixer.AdjustLatency,
+		Attr: mixer.BufferAttr{MaxLength: native.Invalid, TLength: 8 * spec.Rate, Prebuf: native.Invalid, MinReq: native.Invalid}}
+	var err error
+	if l.in, err = sink.NewInput(opts, l); err != nil {
+		d.t.Fatal(err)
+	}
+	l.wants += l.in.Missing()
+	l.in.Start()
+	return l
+}
+
+// heard is what an ear hears of a ramp.
+type heard struct {
+	last   int // -1 before the first sound
+	frames int
+	breaks []string
+}
+
+func (h *heard) listen(samples []float32) {
+	for i := 0; i < len(samples); i += 2 {
+		v := int(samples[i]*32768 + 0.5)
+		if h.last < 0 && v == 0 {
+			continue
+		}
+		if h.frames++; h.last >= 0 && v-h.last != 1 && v-h.last != -479 {
+			h.breaks = append(h.breaks, fmt.Sprintf("frame %d: %d after %d", h.frames, v, h.last))
+		}
+		h.last = v
+	}
+}
+
+func TestPlaysThrough(t *testing.T) {
+	for name, config := range map[string]device.Config{"card": {}, "44.1 kHz": {Rate: 44100}, "slow card": {Margin: 2400, Buffer: 19200}} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesktop(t, config)
+			s := d.link.NewSink("test", "a helper", native.Text("application.name", "firefox"))
+			d.pass(20*time.Millisecond, time.Millisecond)
+			sink := mixer.NewSink(d.clock, s, t.Logf)
+			defer sink.Close()
+			if st := sink.State(); st.Trouble != "" || st.Device != "pulse:test" {
+				t.Fatalf("%+v", st)
+			}
+			l, ear := d.play(sink), heard{last: -1}
+			for range 2000 {
+				l.feed()
+				d.pass(5*time.Millisecond, time.Millisecond)
+				ear.listen(d.card.Heard())
+			}
+			if want := 9700 * int(l.in.Spec().Rate) / 1000; ear.frames < want || len(ear.breaks) > 0 {
+				t.Errorf("%d frames of sound where %d belong, breaks: %q", ear.frames, want, ear.breaks)
+			}
+			if n := s.Stats().Xruns; n != 0 {
+				t.Errorf("%d xruns", n)
+			}
+			if latency := sink.State().Latency; latency <= 0 || latency > 200*time.Millisecond {
+				t.Errorf("%v from the mixer to the ear", latency)
+			}
+			t.Logf("%+v", sink.State())
+		})
+	}
+}
+
+// Ten hours at a server whose clock goes wrong by more than any crystal does: nothing is lost, repeated or late, and nothing piles up.
+func TestDrift(t *testing.T) {
+	for _, drift := range []time.Duration{-300 * time.Microsecond, 300 * time.Microsecond} {
+		d := newDesktop(t, device.Config{Rate: 4000, Buffer: 1000, Margin: 80})
+		d.drift = drift
+		s := d.link.NewSink("test", "a helper", nil)
+		d.pass(20*time.Millisecond, time.Millisecond)
+		sink := mixer.NewSink(d.clock, s, t.Logf)
+		l, ear := d.play(sink), heard{last: -1}
+		var most time.Duration
+		for range 10 * 3600 * 2 {
+			l.feed()
+			d.pass(500*time.Millisecond, 10*time.Millisecond)
+			ear.listen(d.card.Heard())
+			most = max(most, sink.State().Latency)
+		}
+		sink.Close()
+		if n := s.Stats().Xruns; n != 0 || len(ear.breaks) > 0 {
+			t.Errorf("drift %v a second: %d xruns, breaks: %.10q", drift, n, ear.breaks)
+		}
+		if most > 200*time.Millisecond {
+			t.Errorf("drift %v a second: up to %v from the mixer to the ear", drift, most)
+		}
+		t.Logf("drift %v a second: %d frames, at most %v", drift, ear.frames, most)
+	}
+}
+
+// The server goes away while sound plays, and comes back: the stream plays into silence meanwhile, keeps its time, and is heard again.
+func TestServerRestarts(t *testing.T) {
+	d := newDesktop(t, device.Config{})
+	s := d.link.NewSink("test", "a helper", nil)
+	d.pass(20*time.Millisecond, time.Millisecond)
+	sink := mixer.NewSink(d.clock, s, t.Logf)
+	defer sink.Close()
+	s.OnChange(sink.Renew)
+	l := d.play(sink)
+	play := func(n int) (frames int) {
+		ear := heard{last: -1}
+		for range n {
+			l.feed()
+			d.pass(5*time.Millisecond, time.Millisecond)
+			ear.listen(d.card.Heard())
+		}
+		return ear.frames
+	}
+	play(200)
+	before := l.at
+	d.cut()
+	play(40)
+	if st := sink.State(); st.Trouble == "" || l.at == before {
+		t.Errorf("without a server: %+v, %d frames were taken", st, l.at-before)
+	}
+	d.connect()
+	if n := play(200); n < 40000 {
+		t.Errorf("%d frames were heard in the second after the server came back", n)
+	}
+	if st := sink.State(); st.Trouble != "" {
+		t.Errorf("with the server again: %+v", st)
+	}
+}

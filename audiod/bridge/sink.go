@@ -1,0 +1,282 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/pcm"
+)
+
+const (
+	// What the server is asked to keep, device included: it wakes its card some 30 ms ahead for that, about as late as the mixer wakes itself.
+	serverLatency = 80 * time.Millisecond
+	serverRequest = 10 * time.Millisecond
+
+	// The server takes sound in pieces of its device's latency; besides one of these this must be there, since both ends are woken late.
+	lateness = 12 * time.Millisecond
+
+	measureFast = 10 * time.Millisecond  // between two looks at the position while a stream starts…
+	measureSlow = 250 * time.Millisecond // …and later
+	startTime   = 500 * time.Millisecond
+
+	frozen = time.Second // that much beyond what was heard is written to a server that stands still, and no more
+)
+
+var errClosed = errors.New("the device is closed")
+
+// Sink is a stream to the server as a device. Only the loop's goroutine may call it.
+type Sink struct {
+	link   *Link
+	name   string
+	props  native.PropList
+	change func() // see OnChange
+
+	channel uint32 // Invalid while there is no stream
+	trouble error  // why there is none
+	conf    device.Config
+	frame   int
+
+	open     bool
+	since    time.Duration // Open
+	written  int64         // frames, since then
+	running  bool          // written to, since then
+	smoother device.Smoother
+	asked    time.Duration // when the position was asked for; 0 when no answer is due
+	askedAt  int64         // written, then
+	looked   time.Duration // when it was asked for last
+	heard    int64         // at the last answer
+	stale    int           // answers that belong to an earlier opening
+	stats    device.Stats
+	question native.GetLatency // made once, as the rest below, since it is asked while sound flows
+	answer   native.PlaybackLatency
+	onAnswer func(fields []byte, err error)
+}
+
+// NewSink makes a stream that the server's mixer shows as title, of the program and helper that props tell. It is there whenever the link is up.
+func (l *Link) NewSink(name, title string, props native.PropList) *Sink {
+	s := &Sink{link: l, name: name, change: func() {}, channel: native.Invalid, trouble: errors.New("no connection to the sound server")}
+	s.props = append(native.Text("media.name", title), props...)
+	s.onAnswer = s.measured
+	l.streams = append(l.streams, s)
+	if l.up {
+		s.create()
+	}
+	return s
+}
+
+// OnChange sets the one function that is called when the stream is there, is gone, or runs otherwise than Open said.
+func (s *Sink) OnChange(change func()) { s.change = change }
+
+// Name and Description are as in device.Sink.
+func (s *Sink) Name() string { return "pulse:" + s.name }
+func (s *Sink) Description() string {
+	if name, _ := s.link.Server(); name != "" {
+		return "the sound server " + name
+	}
+	return "the sound server, once there is one"
+}
+
+func (s *Sink) number() uint32  { return s.channel }
+func (s *Sink) recording() bool { return false }
+func (s *Sink) sound([]byte)    {}
+
+func (s *Sink) create() {
+	spec, cmap := s.link.spec()
+	bytes := func(d time.Duration) uint32 { return uint32(spec.Bytes(d)) }
+	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
+		Attr: native.BufferAttr{MaxLength: native.Invalid, TLength: bytes(serverLatency), Prebuf: bytes(2 * serverRequest), MinReq: bytes(serverRequest)}}
+	s.link.call(native.OpCreatePlaybackStream, &m, s.created)
+}
+
+func (s *Sink) created(fields []byte, err error) {
+	var reply native.CreatePlaybackStreamReply
+	if err == nil {
+		err = native.Decode(fields, s.link.version, &reply)
+	}
+	if err != nil {
+		s.trouble = fmt.Errorf("the sound server refuses a stream: %w", err)
+		s.change()
+		return
+	}
+	s.channel, s.frame, s.stale = reply.Channel, reply.Spec.FrameSize(), 0
+	s.conf = device.Config{Rate: int(reply.Spec.Rate), Channels: reply.Map, Hardware: fmt.Sprintf("%v on %s", reply.Spec, native.Clean(reply.SinkName))}
+	s.plan(reply.Latency)
+	s.change()
+}
+
+// plan works out what must be written ahead for a server whose device has the given latency in microseconds.
+func (s *Sink) plan(latency uint64) {
+	ahead := time.Duration(min(latency, 2e6))*time.Microsecond + lateness
+	s.conf.Margin = int(ahead * time.Duration(s.conf.Rate) / time.Second)
+	s.conf.Buffer = 3*s.conf.Margin + s.conf.Rate/10
+}
+
+func (s *Sink) lost() {
+	s.channel, s.trouble = native.Invalid, errors.New("the connection to the sound server is lost")
+	s.change()
+}
+
+func (s *Sink) event(op native.Op, fields []byte) error {
+	switch op {
+	case native.OpUnderflow:
+		if s.open && s.written > 0 {
+			s.stats.Xruns++
+			s.run(s.written) // what there was has been heard
+		}
+	case native.OpPlaybackStreamKilled:
+		s.channel, s.trouble = native.Invalid, errors.New("somebody ended the stream at the sound server")
+		s.change()
+	case native.OpPlaybackStreamMoved:
+		var m native.PlaybackMoved
+		if err := native.Decode(fields, s.link.version, &m); err != nil {
+			return err
+		}
+		s.conf.Hardware = "moved to " + native.Clean(m.SinkName)
+		s.plan(m.Latency)
+		s.change()
+	case native.OpPlaybackBufferAttrChanged:
+		var m native.PlaybackBufferAttrChanged
+		if err := native.Decode(fields, s.link.version, &m); err != nil {
+			return err
+		}
+		s.plan(m.Latency)
+		s.change()
+	}
+	return nil
+}
+
+// Open lets the stream go on.
+func (s *Sink) Open() (device.Config, error) {
+	if s.channel == native.Invalid {
+		return device.Config{}, s.trouble
+	}
+	if s.open {
+		return device.Config{}, errors.New("the device is open already")
+	}
+	s.open, s.since, s.written, s.heard = true, s.link.clock.Now(), 0, 0
+	s.run(0)
+	s.cork(false)
+	return s.conf, nil
+}
+
+func (s *Sink) cork(corked bool) {
+	s.link.call(native.OpCorkPlaybackStream, &native.Cork{Channel: s.channel, Corked: corked}, nil)
+}
+
+// run makes the position begin at heard: answers to what was asked before do not count.
+func (s *Sink) run(heard int64) {
+	if s.asked != 0 {
+		s.asked, s.stale = 0, s.stale+1
+	}
+	s.heard, s.looked, s.running = heard, 0, false
+	s.smoother = device.NewSmoother(s.conf.Rate, heard)
+}
+
+// Write queues frames at the server.
+func (s *Sink) Write(frames []float32) (int, error) {
+	if err := s.gone(); err != nil {
+		return 0, err
+	}
+	channels := len(s.conf.Channels)
+	queued, _ := s.Queued()
+	limit := min(int64(s.conf.Buffer-queued), s.heard+int64(s.conf.Buffer)+int64(frozen)*int64(s.conf.Rate)/int64(time.Second)-s.written)
+	n := min(int64(len(frames)/channels), limit)
+	if n <= 0 {
+		return 0, nil
+	}
+	size := int(n) * s.frame
+	out := native.AppendHeader(s.link.outbox, native.Header{Length: uint32(size), Channel: s.channel})
+	out = slices.Grow(out, size)[:len(out)+size]
+	pcm.Encode(out[len(out)-size:], frames[:int(n)*channels], pcm.Float32LE)
+	s.link.put(out)
+	s.written += n
+	if !s.running {
+		s.running = true
+		s.smoother.Flow(s.link.clock.Now())
+	}
+	return int(n), nil
+}
+
+func (s *Sink) gone() error {
+	switch {
+	case !s.open:
+		return errClosed
+	case s.channel == native.Invalid:
+		return fmt.Errorf("%w: %w", device.ErrGone, s.trouble)
+	}
+	return nil
+}
+
+// Queued is the frames that the server has and nobody heard yet. It asks the server about that now and then.
+func (s *Sink) Queued() (int, error) {
+	if err := s.gone(); err != nil {
+		return 0, err
+	}
+	now := s.link.clock.Now()
+	s.measure(now)
+	return int(max(0, s.written-int64(s.smoother.Position(now)))), nil
+}
+
+// measure asks for the position when that is worth it.
+func (s *Sink) measure(now time.Duration) {
+	every := measureSlow
+	if now-s.since < startTime {
+		every = measureFast
+	}
+	if s.asked != 0 || s.written == 0 || s.looked != 0 && now-s.looked < every {
+		return
+	}
+	s.asked, s.looked, s.askedAt = now, now, s.written
+	s.question = native.GetLatency{Channel: s.channel}
+	s.link.call(native.OpGetPlaybackLatency, &s.question, s.onAnswer)
+}
+
+// measured takes the answer: of what had been written when it was asked for, so much is in the server's queue and so much between that and the ear.
+func (s *Sink) measured(fields []byte, err error) {
+	s.answer = native.PlaybackLatency{}
+	if err == nil {
+		err = native.Decode(fields, s.link.version, &s.answer)
+	}
+	if err != nil {
+		return // the stream is gone, and its own event says so
+	}
+	if s.stale > 0 {
+		s.stale--
+		return
+	}
+	now, asked := s.link.clock.Now(), s.asked
+	if s.asked = 0; !s.open {
+		return
+	}
+	a := &s.answer
+	behind := min(max(a.WriteIndex-a.ReadIndex, 0), s.written*int64(s.frame))/int64(s.frame) + int64(min(a.SinkLatency, 10e6))*int64(s.conf.Rate)/1e6
+	heard := s.askedAt - behind
+	if !a.Playing || heard <= s.heard && heard <= 0 {
+		return
+	}
+	s.heard = max(s.heard, heard)
+	s.smoother.Read(now, (asked+now)/2, heard)
+}
+
+// Close holds the stream, and drops what is queued.
+func (s *Sink) Close() error {
+	if !s.open {
+		return nil
+	}
+	s.open = false
+	if s.asked != 0 {
+		s.asked, s.stale = 0, s.stale+1
+	}
+	if s.channel != native.Invalid {
+		s.cork(true)
+		s.link.call(native.OpFlushPlaybackStream, &native.ByIndex{Index: s.channel}, nil)
+	}
+	return nil
+}
+
+// Stats is as in device.Sink.
+func (s *Sink) Stats() device.Stats { return s.stats }
