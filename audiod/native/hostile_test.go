@@ -118,7 +118,7 @@ func TestHostileAnyTagAnywhere(t *testing.T) { // proto: two thirds of random ta
 func TestHostileTruncation(t *testing.T) { // pipewire: read past the end of PLAY_SAMPLE
 	for name, packets := range captures(t) {
 		for _, p := range packets {
-			if p.kind == OpError || strings.HasSuffix(p.op.String(), "_LIST") { // a list may end after any record
+			if p.kind == OpError || strings.HasSuffix(p.op.String(), "_LIST") || p.op == OpExtension { // a list may end after any record, an extension's arguments anywhere
 				continue
 			}
 			for n := 0; n < len(p.fields); n += 1 + len(p.fields)/64 {

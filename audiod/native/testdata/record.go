@@ -1,10 +1,10 @@
 //go:build ignore
 
 // Record makes the captures beside it: what real clients and a real PulseAudio say to each other. As root, with pulseaudio,
-// pulseaudio-utils, mpv, ffmpeg, sox and a throwaway user, from the package's folder:
+// all the clients (the packages in e2e/cmd/runtests) and a throwaway user, from the package's folder:
 //
 //	useradd --create-home listener
-//	go run testdata/record.go -user listener
+//	go run testdata/record.go -user listener [-save 'firefox|vlc']
 //
 // A capture is one connection: for each packet '>' (from the client) or '<', the 20 bytes of its header and, on the control channel
 // alone, its payload. The host's name and machine id are overwritten. NAME-v17 was recorded with the version in AUTH
@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ const dir = "/run/native-captures" // of sockets and sounds
 var (
 	account = flag.String("user", "listener", "who the server and the clients run as")
 	out     = flag.String("out", "testdata/captures", "where the captures go")
+	save    = flag.String("save", "", "a regular expression: the names of the captures to save")
 	cred    *syscall.Credential
 	scrub   [][]byte
 )
@@ -82,6 +84,15 @@ func main() {
 	record("ffmpeg", 0, "ffmpeg -nostdin -loglevel error -f lavfi -i sine=d=0.3 -f pulse tone")
 	record("aplay", 0, "aplay -q -D pulse tone.wav")
 	record("amixer", 0, "amixer -q -D pulse set Master 50% && amixer -q -D pulse set Master 100%")
+	record("arecord", 0, "arecord -q -D pulse -f cd -d 1 /dev/null")
+	record("speaker-test", 0, "speaker-test -D pulse -r 48000 -c 1 -t sine -l 1 -p 20000 -b 200000 >/dev/null")
+	record("sox", 0, "sox -q tone.wav -t pulseaudio default")
+	record("sox-record", 0, "sox -q -t pulseaudio default -n trim 0 0.5")
+	record("gstreamer", 0, "gst-launch-1.0 -q filesrc location=tone.wav ! wavparse ! audioconvert ! pulsesink")
+	record("gstreamer-record", 0, "gst-launch-1.0 -q pulsesrc num-buffers=30 ! fakesink")
+	record("sdl", 0, "SDL_AUDIODRIVER=pulseaudio SDL_VIDEODRIVER=dummy ffplay -loglevel error -nodisp -autoexit tone.wav")
+	record("vlc", 0, "cvlc --quiet --aout=pulse --no-video --play-and-exit tone.wav 2>/dev/null")
+	browsers()
 	record("pactl-sample", 0, "pactl upload-sample tone.wav chime && pactl play-sample chime && pactl play-sample chime out && pactl remove-sample chime")
 	record("pactl-refused", 0, "pactl set-card-profile 0 none; pactl set-sink-port out none; pactl play-sample none; pactl move-sink-input 9999 out; pactl set-port-latency-offset card port 100; true")
 	record("pactl-module", 0, "pactl unload-module $(pactl load-module module-null-sink sink_name=third)")
@@ -95,6 +106,7 @@ func main() {
 	parec := capture("parec-moved", 0, "parec --raw --latency-msec=100 -d other.monitor >/dev/null")
 	watch := capture("pactl-subscribe", 0, "pactl subscribe")
 	sh("sleep 0.5")
+	record("pavucontrol", 0, "timeout 3 xvfb-run -a pavucontrol 2>/dev/null; true")
 	record("pactl-stream", 0, `i=$(pactl list short sink-inputs | cut -f1 | head -n1); o=$(pactl list short source-outputs | cut -f1 | head -n1)
 		pactl set-sink-input-volume $i 50%; pactl set-sink-input-mute $i 1; pactl set-sink-input-mute $i 0; pactl move-sink-input $i other
 		pactl set-source-output-volume $o 40%; pactl set-source-output-mute $o 1; pactl set-source-output-mute $o 0; pactl move-source-output $o out.monitor`)
@@ -112,6 +124,42 @@ func main() {
 	last := capture("pacat-killed", 0, "pacat --raw --latency-msec=100 </dev/zero")
 	sh("sleep 0.5; pactl unload-module module-rescue-streams; pactl unload-module module-null-sink; sleep 0.3")
 	last.stop()
+}
+
+// browsers has each browser play by WebAudio and an audio element, which seeks, and record from the default source.
+func browsers() {
+	const page = `<!doctype html><meta charset="utf-8"><script>
+const after = ms => new Promise(done => setTimeout(done, ms));
+(async () => {
+	const context = new AudioContext(), tone = new OscillatorNode(context);
+	tone.connect(context.destination);
+	tone.start();
+	await after(500);
+	await context.close();
+	const audio = new Audio('tone.wav');
+	audio.loop = true;
+	await audio.play();
+	await after(500);
+	audio.currentTime = 0.1;
+	await after(500);
+	audio.pause();
+	const stream = await navigator.mediaDevices.getUserMedia({audio: true});
+	await after(500);
+	stream.getTracks().forEach(track => track.stop());
+})();
+</script>`
+	check(os.WriteFile(dir+"/page.html", []byte(page), 0o644))
+	sh("mkdir -p profile")
+	check(os.WriteFile(dir+"/profile/user.js", []byte(`user_pref("media.autoplay.default", 0);
+user_pref("media.navigator.permission.disabled", true);
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+`), 0o644))
+	sh("pactl load-module module-remap-source source_name=mic master=out.monitor >module && pactl set-default-source mic") // Chromium takes no monitor for a microphone
+	record("firefox", 0, "timeout 15 xvfb-run -a firefox-esr --no-remote --profile profile file://$HOME/page.html >firefox.log 2>&1; true")
+	record("chromium", 0, "timeout 10 xvfb-run -a chromium --no-first-run --autoplay-policy=no-user-gesture-required --use-fake-ui-for-media-stream "+
+		"--user-data-dir=chromium file://$HOME/page.html >chromium.log 2>&1; true")
+	sh("pactl unload-module $(cat module)")
 }
 
 // record captures all connections that the shell command makes and waits for it.
@@ -156,6 +204,9 @@ func (s *session) stop() {
 func (s *session) save() {
 	s.listen.Close()
 	s.open.Wait()
+	if wanted, err := regexp.MatchString(*save, s.name); err != nil || !wanted {
+		return
+	}
 	for i, b := range s.conns {
 		if b.Len() == 0 {
 			continue // only knocked
