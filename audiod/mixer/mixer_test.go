@@ -21,7 +21,8 @@ type player struct {
 	requests int
 	next     int // number of the next frame sent
 	lazy     bool
-	frames   int // to send in all; 0: no end
+	opposite bool // of sign
+	frames   int  // to send in all; 0: no end
 	started  int
 	drained  int
 	resized  int
@@ -47,8 +48,12 @@ func (p *player) feed() {
 		}
 		b := make([]byte, 0, n*frame)
 		for range n {
+			v := value(p.next)
+			if p.opposite {
+				v = -v
+			}
 			for range p.in.Spec().Channels {
-				b = binary.LittleEndian.AppendUint16(b, uint16(value(p.next)))
+				b = binary.LittleEndian.AppendUint16(b, uint16(v))
 			}
 			p.next++
 		}
@@ -317,8 +322,8 @@ func TestTimePassesWithoutPrebuf(t *testing.T) {
 	if tm.ReadIndex < 4*40000 {
 		t.Errorf("the read index stands at %d after a second with prebuf 0", tm.ReadIndex)
 	}
-	if len(p.underrun) != 1 {
-		t.Errorf("underruns %v, want one", p.underrun)
+	if len(p.underrun) != 1 || p.underrun[0] != 4800*4 {
+		t.Errorf("underruns at %v, want one at %d", p.underrun, 4800*4)
 	}
 	p.wanted = 0
 	p.in.SeekWrite(0, SeekRelativeOnRead)
@@ -352,6 +357,35 @@ func TestSeekRewritesAndLeavesHoles(t *testing.T) {
 		t.Errorf("sound in the hole: %d frames", len(hole))
 	}
 	wantFrames(t, h[5800:], 10000, 2400)
+}
+
+// Of what is written where the stream has passed already nothing is heard, and of what reaches beyond that the rest in its place.
+func TestSeekBeforeWhatPlays(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 48000 * 4, Whatever, Whatever}, Corked: true})
+	p.lazy, p.wanted = true, 24000*4
+	p.feed()
+	p.in.Cork(false)
+	p.in.Trigger()
+	b.run(200 * time.Millisecond)
+	read := int(p.in.Timing().ReadIndex / 4)
+	if read < 4800 || read > 20000 {
+		t.Fatalf("it plays frame %d", read)
+	}
+	p.in.SeekWrite(0, SeekAbsolute)
+	p.next, p.wanted = 50000, 24000*4 // as many frames again, with other values
+	p.feed()
+	if tm := p.in.Timing(); tm.WriteIndex != 24000*4 || len(p.underrun) != 0 {
+		t.Errorf("%+v, underruns at %v", tm, p.underrun)
+	}
+	p.in.Drain()
+	b.run(time.Second)
+	h := sound(b.heard)
+	if len(h) != 24000 {
+		t.Fatalf("%d frames", len(h))
+	}
+	wantFrames(t, h[:read], 0, read)
+	wantFrames(t, h[read:], 50000+read, 24000-read)
 }
 
 func TestHostileSeeks(t *testing.T) {
@@ -662,6 +696,29 @@ func TestIdleCardLingersAndCloses(t *testing.T) {
 	}
 	if x := b.card.Stats().Xruns; x != 0 {
 		t.Errorf("%d xruns while lingering", x)
+	}
+}
+
+// Two streams that are each other's opposite are together from the first frame to the last, whichever of them is corked and let go: nothing is heard.
+func TestSyncGroupPlaysTogether(t *testing.T) {
+	b := newBench(t, device.Config{})
+	b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Muted: true})
+	b.run(33 * time.Millisecond)
+	first := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true})
+	second := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true, Sync: first.in})
+	second.opposite = true
+	b.run(50 * time.Millisecond)
+	for _, in := range []*Input{first.in, second.in, first.in} {
+		in.Cork(false)
+		b.run(301 * time.Millisecond)
+		in.Cork(true)
+		b.run(57 * time.Millisecond)
+	}
+	if n := len(heardFrames(b)); n != 0 {
+		t.Errorf("%d frames are heard of two streams that cancel out", n)
+	}
+	if a, c := first.in.Timing().ReadIndex, second.in.Timing().ReadIndex; a != c || a < 4*48000*8/10 {
+		t.Errorf("read indexes %d and %d", a, c)
 	}
 }
 

@@ -26,6 +26,7 @@ type playback struct {
 	props   native.PropList
 	key     string // in stream-restore
 	drains  drains
+	full    bool // the last sound did not find room
 
 	// Messages sent from the audio cycle are made once.
 	request native.Request
@@ -187,11 +188,13 @@ func (p *playback) close() {
 
 func (p *playback) seek(offset int64, mode native.Seek) { p.input.SeekWrite(offset, int(mode)) }
 
-// write takes sound that came in.
+// write takes sound that came in. What finds no room is told of once, until there is room again.
 func (p *playback) write(b []byte) {
-	if !p.input.Write(b) {
+	fits := p.input.Write(b)
+	if !fits && !p.full {
 		p.session.send(native.OpOverflow, &p.event)
 	}
+	p.full = !fits
 }
 
 // Wants, Started, Underrun and Resized are called by the mixer.

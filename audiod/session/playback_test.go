@@ -134,3 +134,30 @@ func TestVariableRate(t *testing.T) {
 		t.Errorf("%+v", info.Spec)
 	}
 }
+
+// A client that sends more than there is room for is told once, and goes on after a flush, as VLC does.
+func TestOverflow(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	m := creation()
+	m.Corked, m.Attr.MaxLength = true, 48000
+	s := c.create(m)
+	for range 10 {
+		c.sound(s.Channel, make([]byte, 9600))
+	}
+	if n := c.saw(native.OpOverflow); n != 1 {
+		t.Errorf("told %d times of an overflow", n)
+	}
+	var latency native.PlaybackLatency
+	c.must(native.OpGetPlaybackLatency, &native.GetLatency{Channel: s.Channel}, &latency)
+	if latency.WriteIndex != 96000 || latency.ReadIndex != 0 {
+		t.Errorf("%+v", latency)
+	}
+	c.must(native.OpFlushPlaybackStream, &native.ByIndex{Index: s.Channel}, nil)
+	c.must(native.OpCorkPlaybackStream, &native.Cork{Channel: s.Channel}, nil)
+	c.sound(s.Channel, make([]byte, 48000))
+	r.clock.Advance(100 * time.Millisecond)
+	if c.saw(native.OpStarted) != 1 || c.saw(native.OpOverflow) != 1 {
+		t.Errorf("after the flush: %d STARTED, %d OVERFLOW", c.saw(native.OpStarted), c.saw(native.OpOverflow))
+	}
+}
