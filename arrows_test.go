@@ -14,7 +14,8 @@ var arrows = map[string]struct {
 	why string
 }{
 	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "audiod", "audiod/device", "audiod/native", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, templates for the manual"},
-	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/desktopfile"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher/wayland":         {nil, "a leaf: the Wayland protocol, as far as passing on goes"},
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},
 	"holder":                   {nil, "a leaf: who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"templates":                {nil, "files and their embedding"},

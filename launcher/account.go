@@ -164,6 +164,7 @@ func tool(name string) (string, error) {
 		"usermod": "apt install passwd (Alpine: apk add shadow)", "gpasswd": "apt install passwd (Alpine: apk add shadow)",
 		"groupadd": "apt install passwd (Alpine: apk add shadow)", "groupdel": "apt install passwd (Alpine: apk add shadow)",
 		"visudo": "apt install sudo", "sudo": "apt install sudo", "su": "apt install util-linux (Alpine: apk add util-linux-login)",
+		"Xephyr": "apt install xserver-xephyr",
 	}[name]
 	return "", fmt.Errorf("%s is not installed; install it with: %s", name, hint)
 }

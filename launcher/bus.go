@@ -74,7 +74,11 @@ func serveBus(dir string, req request) (*bus, error) {
 	if err := errors.Join(err, l.Close()); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	b := &bus{daemon: req.Bus, dir: dir, env: req.Env, socket: socket, lock: lock}
+	env := req.Env
+	if req.Wayland != "" {
+		env = append(without(env, "WAYLAND_DISPLAY"), "WAYLAND_DISPLAY="+waylandAny)
+	}
+	b := &bus{daemon: req.Bus, dir: dir, env: env, socket: socket, lock: lock}
 	go b.startWhenNeeded(int(socket.Fd()))
 	return b, nil
 }

@@ -19,7 +19,7 @@ import (
 //
 //	run                              entry
 //	 request {argv, env, …} + 3 fds ─►
-//	                                ◄─ outcome {pid} + its terminal      or outcome {code, error}, and the end
+//	                                ◄─ outcome {pid} + what it made for run to serve     or outcome {code, error}, and the end
 //	 order {signal}                 ─►  any number
 //	                                ◄─ outcome {code | signal}, and the end
 //
@@ -33,6 +33,9 @@ type request struct {
 	Umask      int      `json:"umask"`
 
 	Terminal *terminalRequest `json:"terminal,omitempty"` // nil for none
+
+	Wayland string `json:"wayland,omitempty"`  // the socket to make in the runtime directory for a compositor; empty for none
+	XServer string `json:"x_server,omitempty"` // the program that is to be an X server of the helper's own; empty for none
 
 	Bus   string            `json:"bus,omitempty"`   // dbus-daemon; empty for no session bus
 	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
@@ -51,7 +54,8 @@ type outcome struct {
 	Signal syscall.Signal `json:"signal,omitempty"`
 	Home   bool           `json:"home,omitempty"` // the program started in its home, for it cannot enter the owner's directory
 
-	terminal *os.File // comes as a descriptor
+	terminal *os.File // these come as descriptors
+	wayland  *os.File
 }
 
 // The most bytes a message may have. A request holds no more than the kernel passes to a program (execve(2)), and JSON
@@ -154,17 +158,29 @@ func sendRequest(conn *net.UnixConn, req request, stdio [3]*os.File) error {
 	return writeWith(conn, req, maxRequest, int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd()))
 }
 
-// receiveOutcome takes what the entry program says, and its terminal if it sends one.
+// receiveOutcome takes what the entry program says, and the terminal's master and the listening socket if it sends them.
 func receiveOutcome(conn *net.UnixConn, o *outcome) error {
-	fds, err := readWith(conn, o, maxOutcome, 1)
-	if err == nil && len(fds) == 1 && isMaster(fds[0]) {
-		o.terminal = os.NewFile(uintptr(fds[0]), "terminal")
-		return nil
-	}
+	fds, err := readWith(conn, o, maxOutcome, 2)
 	for _, fd := range fds {
-		_ = unix.Close(fd)
+		switch {
+		case err == nil && o.terminal == nil && isMaster(fd):
+			o.terminal = os.NewFile(uintptr(fd), "terminal")
+		case err == nil && o.wayland == nil && isListener(fd):
+			o.wayland = os.NewFile(uintptr(fd), "wayland")
+		default:
+			_ = unix.Close(fd)
+		}
 	}
 	return err
+}
+
+func isListener(fd int) bool {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil || listens != 1 {
+		return false
+	}
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	return err == nil && domain == unix.AF_UNIX && unix.SetNonblock(fd, true) == nil
 }
 
 // receiveRequest is the other end of sendRequest.

@@ -1,60 +1,74 @@
 package launcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 
+	"sandbox-audio/launcher/wayland"
 	"sandbox-audio/launcher/x11"
 )
 
 // display is what the helper's program gets to show its windows on, decided before anything is lent.
 type display struct {
-	asked     bool // the person named the display: without it nothing is run
-	x11       *xServer
-	untrusted bool
+	asked   bool     // the person named the display: without it nothing is run
+	wayland string   // the compositor's socket; empty for none
+	x11     *xServer // nil for none
+	level   string   // how far the program may go there; empty without
+	nested  string   // the program that is the helper's own X server
 }
 
-var (
-	displayKinds = []string{"auto", "x11", "none"}
-	x11Levels    = []string{X11Trusted, X11Untrusted}
+// What a program shows its windows on, as --display says it.
+const (
+	DisplayAuto    = "auto"    // whatever the owner's own programs have
+	DisplayWayland = "wayland" // the owner's compositor
+	DisplayX11     = "x11"     // the owner's X server
+	DisplayNone    = "none"
 )
 
-// x11File is the helper's authority file for a display, in its runtime directory.
-func (d display) x11File() string {
-	level := X11Trusted
-	if d.untrusted {
-		level = X11Untrusted
-	}
-	return d.x11.file("xauthority", level)
-}
+// How far a helper's programs may go on the owner's X server, as --x11 says it.
+const (
+	X11Trusted   = "trusted"   // as far as any program of the owner's: they can read the screen and every key
+	X11Untrusted = "untrusted" // their own windows only; without GPU and shared memory, some programs fail
+	X11Nested    = "nested"    // an X server of their own, in a window that is an untrusted program of the owner's server
+)
 
 func planDisplay(req Request) (d display, err error) {
 	kind, level := req.Display, req.X11
 	if kind == "" {
-		kind = "auto"
+		kind = DisplayAuto
 	}
-	if level == "" {
-		level = X11Trusted
+	if !slices.Contains([]string{DisplayAuto, DisplayWayland, DisplayX11, DisplayNone}, kind) {
+		return d, fmt.Errorf("display %q is none of auto, wayland, x11, none", kind)
 	}
-	if !slices.Contains(displayKinds, kind) {
-		return d, fmt.Errorf("display %q is none of %s", kind, strings.Join(displayKinds, ", "))
+	if !slices.Contains([]string{"", X11Trusted, X11Untrusted, X11Nested}, level) {
+		return d, fmt.Errorf("x11 %q is none of trusted, untrusted, nested", level)
 	}
-	if !slices.Contains(x11Levels, level) {
-		return d, fmt.Errorf("x11 %q is none of %s", level, strings.Join(x11Levels, ", "))
-	}
-	d.asked, d.untrusted = kind != "auto" || req.X11 != "", level == X11Untrusted
+	d.asked = kind != DisplayAuto || level != ""
 	getenv := func(name string) string { return lookup(req.Environ, name) }
-	name := getenv("DISPLAY")
-	switch {
-	case kind == "none":
-	case name == "" && d.asked:
-		return d, errors.New("there is no X display: DISPLAY is not set")
-	case name != "":
-		d.x11 = &xServer{Display: name, Authority: x11.AuthorityPath(getenv)}
+	if kind == DisplayAuto && level != X11Nested || kind == DisplayWayland {
+		d.wayland = wayland.SocketPath(getenv)
 	}
-	return d, nil
+	if name := getenv("DISPLAY"); name != "" && (kind == DisplayAuto || kind == DisplayX11) {
+		d.x11 = &xServer{Display: name, Authority: x11.AuthorityPath(getenv)}
+		d.level = X11Trusted
+		if level != "" {
+			d.level = level
+		}
+	}
+	switch {
+	case kind == DisplayWayland && d.wayland == "":
+		return d, errors.New("there is no compositor: WAYLAND_DISPLAY is not set")
+	case d.x11 == nil && (kind == DisplayX11 || kind == DisplayAuto && level != ""):
+		return d, errors.New("there is no X display: DISPLAY is not set")
+	case d.level == X11Nested:
+		d.nested, err = tool("Xephyr")
+	}
+	return d, err
 }
 
 // lookup is the value of a variable in an environment.
@@ -68,39 +82,75 @@ func lookup(env []string, name string) string {
 }
 
 func (d display) String() string {
-	switch {
-	case d.x11 == nil:
-		return "none"
-	case d.untrusted:
-		return "X server " + d.x11.Display + ", by an untrusted key that lapses with the program"
+	var all []string
+	if d.wayland != "" {
+		all = append(all, "compositor "+d.wayland+", by a socket of the helper's own")
 	}
-	return "X server " + d.x11.Display + ", by a key that lapses with the program"
+	if d.x11 != nil {
+		all = append(all, fmt.Sprintf("X server %s, by a key that lapses with the program (%s)", d.x11.Display, d.level))
+	}
+	if len(all) == 0 {
+		return DisplayNone
+	}
+	return strings.Join(all, "; ")
 }
+
+// x11File is the helper's authority file for the X server, in its runtime directory.
+func (d display) x11File() string { return d.x11.file("xauthority", d.level == X11Trusted) }
 
 // prepare adds to the request what says where the display is.
 func (d display) prepare(req *request) {
-	if d.x11 == nil {
-		return
+	if d.wayland != "" {
+		req.Wayland = waylandPrefix + strconv.Itoa(os.Getpid())
+		req.Env = append(req.Env, "WAYLAND_DISPLAY="+req.Wayland)
 	}
-	req.Env = append(req.Env, "DISPLAY="+d.x11.Display, "XAUTHORITY="+req.RuntimeDir+"/"+d.x11File())
+	if d.x11 != nil {
+		req.Env = append(req.Env, "DISPLAY="+d.x11.Display, "XAUTHORITY="+req.RuntimeDir+"/"+d.x11File())
+		req.XServer = d.nested
+	}
 }
 
-// lend lets the helper onto the display, as far as that can be done, and completes the plan's request.
-func (d display) lend(l *lender, p *Plan, say func(string)) error {
-	if d.x11 == nil {
-		return nil
+// lend lets the helper onto the display, as far as that can be done, and completes the plan's request. The door, which
+// may be nil, is to serve what the entry program listens on.
+func (d display) lend(l *lender, p *Plan, say func(string)) (*door, error) {
+	var opened *door
+	if d.wayland != "" {
+		compositor, err := wayland.Connect(context.Background(), d.wayland)
+		if err := d.give(err, p, say, "WAYLAND_DISPLAY"); err != nil {
+			return nil, err
+		}
+		if err != nil {
+			p.request.Wayland = ""
+		} else {
+			opened = &door{compositor: compositor, uid: p.Helper.UID, who: wayland.Context{
+				Engine: EngineName, App: p.Helper.Name, Instance: p.Helper.Name + "-" + strconv.Itoa(os.Getpid()),
+			}}
+		}
 	}
-	authority, err := l.lendX11(*d.x11, p.Helper.UID, !d.untrusted)
+	if d.x11 == nil {
+		return opened, nil
+	}
+	authority, err := l.lendX11(*d.x11, p.Helper.UID, d.level == X11Trusted)
+	if err := d.give(err, p, say, "DISPLAY", "XAUTHORITY"); err != nil {
+		return nil, err
+	}
 	switch {
-	case err != nil && d.asked:
-		return err
 	case err != nil:
-		say("note: the program gets no display: " + err.Error())
-		p.request.Env = without(p.request.Env, "DISPLAY", "XAUTHORITY")
+		p.request.XServer = ""
 	case authority == nil:
 		p.request.Env = without(p.request.Env, "XAUTHORITY")
 	default:
 		p.request.Files = map[string][]byte{d.x11File(): authority}
 	}
+	return opened, nil
+}
+
+// give looks whether a display can be had. When it cannot and was not asked for, the program does without.
+func (d display) give(err error, p *Plan, say func(string), variables ...string) error {
+	if err == nil || d.asked {
+		return err
+	}
+	say("note: the program gets no display: " + err.Error())
+	p.request.Env = without(p.request.Env, variables...)
 	return nil
 }

@@ -92,9 +92,17 @@ func enter(args []string) (int, error) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	master, err := openTerminal(req.Terminal, stdio)
+	x, err := startXServer(&req)
 	if err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
+	defer x.end()
+	served, err := openTerminal(req.Terminal, stdio)
+	if err != nil {
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
+	if s.wayland >= 0 {
+		served = append(served, s.wayland)
 	}
 	pid, home, err := start(req, stdio)
 	for _, fd := range stdio {
@@ -107,11 +115,11 @@ func enter(args []string) (int, error) {
 		}
 		return code, writeMessage(conn, outcome{Error: err.Error(), Code: code}, maxOutcome)
 	}
-	if err := writeWith(conn, outcome{PID: pid, Home: home}, maxOutcome, master...); err != nil {
+	if err := writeWith(conn, outcome{PID: pid, Home: home}, maxOutcome, served...); err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		return StatusFailed, err
 	}
-	for _, fd := range master {
+	for _, fd := range served {
 		_ = unix.Close(fd)
 	}
 	return supervise(conn, pid)

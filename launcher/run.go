@@ -69,15 +69,17 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 			say(err.Error())
 		}
 	}()
-	if err := p.display.lend(l, p, say); err != nil {
+	way, err := p.display.lend(l, p, say)
+	if err != nil {
 		return StatusFailed, err
 	}
+	defer way.close()
 	out, err := newStdio(p.tty && p.Output == nil, p.Output)
 	if err != nil {
 		return StatusFailed, err
 	}
 	defer out.close()
-	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
+	r := &running{plan: p, say: say, door: way, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
 	if status, err := r.begin(out); err != nil || status != 0 {
 		return status, err
@@ -91,6 +93,7 @@ func signalStatus(s os.Signal) int { return 128 + int(s.(syscall.Signal)) }
 type running struct {
 	plan     *Plan
 	say      func(string)
+	door     *door
 	signals  chan os.Signal
 	conn     *net.UnixConn
 	outcomes chan outcome // at most two; closed when the entry program is off the line
@@ -157,6 +160,9 @@ func (r *running) begin(out *stdio) (status int, err error) {
 				out.terminal.suspend = func() { r.signals <- syscall.SIGTSTP }
 			}
 			out.started(first.PID, first.terminal)
+			if r.door != nil && first.wayland != nil {
+				r.door.open(first.wayland, r.say)
+			}
 			return 0, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,9 @@ type session struct {
 	dir   string
 	users *os.File
 	bus   *bus // what this entry program serves; nil when another does, or nobody
+
+	wayland     int    // the listening socket that leads to the owner's compositor; -1 for none
+	waylandName string // in dir
 }
 
 const (
@@ -33,7 +37,7 @@ const (
 
 // joinSession makes the session if this is its first program, gives it files, and has its bus served.
 func joinSession(req request) (*session, error) {
-	s := &session{dir: req.RuntimeDir}
+	s := &session{dir: req.RuntimeDir, wayland: -1}
 	if dir, ok := strings.CutPrefix(s.dir, req.Home+"/"); ok {
 		if err := privateDir(req.Home, dir); err != nil {
 			return nil, fmt.Errorf("make the runtime directory: %w", err)
@@ -56,6 +60,11 @@ func joinSession(req request) (*session, error) {
 	if err := keepFiles(s.dir, req.Files); err != nil {
 		return nil, errors.Join(err, s.users.Close())
 	}
+	if req.Wayland != "" {
+		if err := s.listenWayland(req.Wayland); err != nil {
+			return nil, errors.Join(fmt.Errorf("the socket for the compositor: %w", err), s.users.Close())
+		}
+	}
 	if s.bus, err = serveBus(s.dir, req); err != nil {
 		return nil, errors.Join(fmt.Errorf("the session bus: %w", err), s.users.Close())
 	}
@@ -70,6 +79,7 @@ func (s *session) leave() error {
 	if err != nil {
 		return err
 	}
+	s.unlistenWayland()
 	last := flock(s.users, unix.LOCK_EX|unix.LOCK_NB) == nil
 	if err := s.bus.leave(last); err != nil {
 		unlock()
@@ -122,7 +132,59 @@ func isLoginDir(dir string) bool { return filepath.Dir(dir) == filepath.Dir(logi
 
 // isOurs reports whether a name in the runtime directory is one that only we use.
 func isOurs(name string) bool {
-	return name == usersFile || name == busLock || strings.HasPrefix(name, "xauthority-")
+	return name == usersFile || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
+}
+
+// Each run leads to the compositor by a socket of its own, and waylandAny leads to one of those: services that the bus
+// starts belong to no run.
+const (
+	waylandPrefix = "wayland-sandbox-"
+	waylandAny    = waylandPrefix + "any"
+)
+
+func (s *session) listenWayland(name string) error {
+	if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: s.path(name)})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	f, err := l.File()
+	if err := errors.Join(err, l.Close()); err != nil {
+		return err
+	}
+	defer f.Close()
+	if s.wayland, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		return err
+	}
+	s.waylandName = name
+	return s.linkWayland(name)
+}
+
+func (s *session) linkWayland(name string) error {
+	if err := os.Remove(s.path(waylandAny)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(name, s.path(waylandAny))
+}
+
+// unlistenWayland takes this run's socket away; services go by another's from then on, if there is one.
+func (s *session) unlistenWayland() {
+	if s.waylandName == "" {
+		return
+	}
+	_ = os.Remove(s.path(s.waylandName))
+	if to, err := os.Readlink(s.path(waylandAny)); err != nil || to != s.waylandName {
+		return
+	}
+	others, err := filepath.Glob(s.path(waylandPrefix + "[0-9]*"))
+	if err != nil || len(others) == 0 {
+		_ = os.Remove(s.path(waylandAny))
+		return
+	}
+	_ = s.linkWayland(filepath.Base(others[0]))
 }
 
 // lockDir takes the lock of a directory. A program of the helper's that keeps it costs the helper its further programs.

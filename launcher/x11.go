@@ -11,12 +11,6 @@ import (
 	"sandbox-audio/launcher/x11"
 )
 
-// How far a helper's programs may go on the owner's X server, as --x11 says it.
-const (
-	X11Trusted   = "trusted"   // as far as any program of the owner's: they can read the screen and every key
-	X11Untrusted = "untrusted" // their own windows only; without GPU and shared memory, some programs fail
-)
-
 // keyLapses is how long the key lives on when every run has been killed. Each run is a client that keeps it alive.
 const keyLapses = 10 * time.Second
 
