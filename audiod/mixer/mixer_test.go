@@ -602,6 +602,38 @@ func TestNothingAboveFullScaleAndNoPoison(t *testing.T) {
 	}
 }
 
+// Streams that are too loud together are turned down, not clipped.
+func TestLoudSums(t *testing.T) {
+	b := newBench(t, device.Config{})
+	tones := []*tone{{freq: 440, amp: 0.9}, {freq: 1000, amp: 0.7}}
+	for _, p := range tones {
+		p.t = t
+		in, err := b.sink.NewInput(InputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Attr: whatever}, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.in, p.wanted = in, in.Missing()
+		in.Start()
+	}
+	for range 1500 {
+		for _, p := range tones {
+			p.feed()
+		}
+		b.run(time.Millisecond)
+	}
+	h := b.heard[len(b.heard)-24000:]
+	if peak := pcm.Peak(h); peak > 1 || peak < 0.95 {
+		t.Errorf("a peak of %v", peak)
+	}
+	rest := append([]float32(nil), h...)
+	for _, p := range tones {
+		subtract(rest, p.freq, 48000)
+	}
+	if e := energy(rest) - energy(h); e > -60 {
+		t.Errorf("%.1f dB beside the tones", e)
+	}
+}
+
 func TestDeviceLostAndRefused(t *testing.T) {
 	b := newBench(t, device.Config{})
 	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})

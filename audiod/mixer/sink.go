@@ -1,6 +1,6 @@
 // Package mixer turns many clients' bytes into one stream of frames, at the device's time.
 //
-//	Input.Write ─► queue ─► at each wake-up: decode ► volume ► channel map ► resample ► add ─► clip ─► device.Write
+//	Input.Write ─► queue ─► at each wake-up: decode ► volume ► channel map ► resample ► add ─► limit ─► device.Write
 //	                                 └─► Listener: wants bytes / started / underrun / drained
 //
 // A Sink owns one device and the sink inputs that play on it. It writes ahead of the ear by as little as the least patient of them asked for,
@@ -60,9 +60,10 @@ type Sink struct {
 	peak      meter
 
 	usual   *pcm.Resampler // not used: its filter is the one most streams want that are not at the device's rate
-	mix     []float32      // one quantum in the device's channels
-	pending []float32      // the part of mix that the device has not taken
-	alone   []float32      // what one input adds to mix, for its monitors
+	limiter *pcm.Limiter
+	mix     []float32 // one quantum in the device's channels
+	pending []float32 // the part of mix that the device has not taken
+	alone   []float32 // what one input adds to mix, for its monitors
 	scratch [3][]float32
 }
 
@@ -191,6 +192,7 @@ func (s *Sink) configure(conf device.Config) {
 	same := conf.Rate == s.conf.Rate && conf.Channels.String() == s.conf.Channels.String()
 	s.conf, s.pending = conf, nil
 	s.slack, s.xruns = 0, s.device.Stats().Xruns
+	s.limiter = pcm.NewLimiter(len(conf.Channels), conf.Rate)
 	if !same {
 		for _, t := range s.taps {
 			t.retune()
@@ -395,11 +397,10 @@ func (s *Sink) cycle(n int) {
 	}
 	s.rendered += int64(n)
 	s.gains.amplify(mix, len(s.conf.Channels), s.frames(rampTime))
-	pcm.Clip(mix)
+	s.peak.add(s.limiter.Limit(mix), s.clock.Now())
 	for _, t := range s.taps {
 		t.catchUp(mix, n)
 	}
-	s.peak.add(pcm.Peak(mix), s.clock.Now())
 	s.pending = mix
 }
 

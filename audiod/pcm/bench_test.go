@@ -88,6 +88,18 @@ func BenchmarkLevel(b *testing.B) {
 		}
 		perSample(b, len(buf))
 	})
+	for _, over := range []float32{1, 4} {
+		b.Run(fmt.Sprintf("limit/%v", over), func(b *testing.B) {
+			l, loud := NewLimiter(2, 48000), make([]float32, len(buf))
+			for b.Loop() {
+				for i, x := range buf {
+					loud[i] = over * x
+				}
+				l.Limit(loud)
+			}
+			perSample(b, len(buf))
+		})
+	}
 }
 
 func BenchmarkNewResampler(b *testing.B) {
