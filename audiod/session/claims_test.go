@@ -8,6 +8,25 @@ import (
 	"sandbox-audio/audiod/policy"
 )
 
+// However much helpers have to say of themselves, the owner can list it.
+func TestLongListsReachTheOwner(t *testing.T) {
+	r := newRig(t)
+	owner, helper := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35)
+	m := creation()
+	m.Attr = native.BufferAttr{MaxLength: 4096, TLength: 4096, Prebuf: native.Invalid, MinReq: native.Invalid}
+	for i := range 60 {
+		m.Props = append(m.Props, native.Text(strings.Repeat("k", 200)+string(rune('A'+i)), strings.Repeat("v", 200))...)
+	}
+	for range maxStreams {
+		helper.create(m)
+	}
+	var list native.SinkInputInfoList
+	owner.must(native.OpGetSinkInputInfoList, nil, &list)
+	if len(list) != maxStreams {
+		t.Errorf("%d streams are listed", len(list))
+	}
+}
+
 // What a helper says of itself reaches the owner cleaned and marked, and without what the kernel knows better; the helper's own view is as it was.
 func TestClaims(t *testing.T) {
 	r := newRig(t)

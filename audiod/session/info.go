@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
@@ -88,7 +90,7 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 		BaseVolume: pcm.VolumeNorm, State: native.Idle, VolumeSteps: 0x10000 + 1, Card: native.Invalid, Formats: []native.FormatInfo{{Encoding: native.EncodingPCM}}}
 	for _, p := range c.server.streams {
 		if c.sees(p.session) && c.shown(p.sink) == k && p.input.Timing().Playing {
-			info.State, info.Latency = native.Running, c.server.real(k).told(state.Latency)
+			info.State, info.Latency = native.Running, max(info.Latency, c.sinkLatency(p, state.Latency))
 		}
 	}
 	if k == c.user.view {
@@ -176,13 +178,22 @@ func (c *Session) sinkInputInfoList(r *request) error {
 	return c.reply(r.tag, &list)
 }
 
+// sinkLatency is the latency that lists tell of a stream's sink: to the owner what it is now, to a helper what the stream was granted, since others
+// make it less.
+func (c *Session) sinkLatency(p *playback, now time.Duration) uint64 {
+	if c.grant != policy.Owner {
+		_, now = p.input.Attr()
+	}
+	return p.sink.told(now)
+}
+
 // describeInput is p as this client may know it.
 func (c *Session) describeInput(p *playback) native.SinkInputInfo {
 	state := p.input.State()
 	volume, muted := p.input.Volume()
 	name, _ := p.props.Get("media.name")
 	info := native.SinkInputInfo{Index: p.index, Name: c.attestedName(p.session, name), Module: native.Invalid, Client: p.session.index, Sink: c.shown(p.sink).index, Spec: p.input.Spec(), Map: p.input.Map(),
-		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: p.sink.told(state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: c.attested(p.session, p.props),
+		Volume: volume, BufferLatency: usec(state.Queued), SinkLatency: c.sinkLatency(p, state.Timing.Latency), Driver: "sandbox-audio", Muted: muted, Props: c.attested(p.session, p.props),
 		Corked: p.input.Corked(), HasVolume: true, VolumeWritable: true, Format: p.format}
 	if spec, _ := p.sink.mixer.Spec(); spec.Rate != info.Spec.Rate {
 		info.ResampleMethod = "windowed-sinc"

@@ -86,7 +86,7 @@ func TestSamplesPlay(t *testing.T) {
 				t.Fatalf("version %d: sample %d is %v, want %v", version, i, h[i], want)
 			}
 		}
-		if n := len(r.server.streams) + r.server.user(helperUID).streams + r.clock.Timers(); n != 0 {
+		if n := len(r.server.streams) + r.server.users[helperUID].streams + r.clock.Timers(); n != 0 {
 			t.Errorf("version %d: %d things are left", version, n)
 		}
 	}
@@ -163,7 +163,7 @@ func TestBudgetOfSamples(t *testing.T) {
 	if info.Length != 400 {
 		t.Errorf("an upload that stopped short is %d bytes", info.Length)
 	}
-	u := r.server.user(helperUID)
+	u := r.server.users[helperUID]
 	c.s.Close()
 	want := maxSampled - 4*2*part - 400
 	if u.cache.Left() != want || u.uploads != 0 {

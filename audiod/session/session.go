@@ -56,7 +56,7 @@ type Session struct {
 // Open begins the session of an admitted peer. recheck is asked once more, after the handshake, whether the peer is still who it was.
 // wake is called whenever the outbox is no longer empty or Fault no longer nil, perhaps several times a turn.
 func (s *Server) Open(peer policy.Peer, grant policy.Grant, recheck func() error, wake func()) *Session {
-	c := &Session{server: s, user: s.user(peer.UID), peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now()}
+	c := &Session{server: s, user: s.user(peer.UID, grant), peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now()}
 	c.user.grant = grant
 	c.index = s.number(c.user)
 	c.limit = s.clock.NewTimer(func() { c.fail(errors.New("did not authenticate in time")) })
@@ -261,11 +261,16 @@ func (c *Session) send(op native.Op, m native.Message) {
 	c.put(native.AppendPacket(c.outbox, c.version, op, native.Invalid, m))
 }
 
-// put makes grown, the outbox with a packet appended, the outbox. A client that leaves too much unread is not waited for.
+// put makes grown, the outbox with a packet appended, the outbox. A client that leaves too much unread is not waited for. To the owner the packet
+// itself does not count, since helpers' properties may make a list of their streams as long as they like.
 func (c *Session) put(grown []byte) {
+	unread := len(grown)
+	if c.grant == policy.Owner {
+		unread = len(c.outbox)
+	}
 	c.outbox = grown
-	if len(grown) > maxOutbox {
-		c.fail(fmt.Errorf("left %d bytes unread", len(grown)))
+	if unread > maxOutbox {
+		c.fail(fmt.Errorf("left %d bytes unread", unread))
 		return
 	}
 	c.wake()

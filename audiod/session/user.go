@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"sandbox-audio/audiod/memory"
@@ -39,10 +40,10 @@ type user struct {
 const spaceSize = 1 << 20 // numbers of one user
 
 // user is the user of that uid, made when first met.
-func (s *Server) user(uid uint32) *user {
+func (s *Server) user(uid uint32, grant policy.Grant) *user {
 	u := s.users[uid]
 	if u == nil {
-		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), base: uint32(len(s.users)) % (1 << 11) * spaceSize, buffers: mixer.NewBudget(maxBuffered),
+		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), grant: grant, base: s.space(grant), buffers: mixer.NewBudget(maxBuffered),
 			cache: mixer.NewBudget(maxSampled), view: &sink{named: named{0, virtualName}}}
 		u.ceiling = pcm.VolumeNorm
 		if v, ok := s.ceilings[uid]; ok {
@@ -56,6 +57,24 @@ func (s *Server) user(uid uint32) *user {
 		s.users[uid] = u
 	}
 	return u
+}
+
+// space is where the numbers of a new user begin: for the owner at 0, for helpers nobody knows where, so that it does not tell how many others
+// there are.
+func (s *Server) space(grant policy.Grant) uint32 {
+	if grant == policy.Owner {
+		return 0
+	}
+	for {
+		base := (1 + rand.Uint32N(1<<32/spaceSize-2)) * spaceSize
+		taken := false
+		for _, u := range s.users {
+			taken = taken || u.base == base
+		}
+		if !taken || len(s.users) > 1<<10 {
+			return base
+		}
+	}
 }
 
 // number is a new object's index, which no living object has.
