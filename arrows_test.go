@@ -13,16 +13,18 @@ var arrows = map[string]struct {
 	to  []string
 	why string
 }{
-	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "audiod", "audiod/device", "audiod/native", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, templates for the manual"},
+	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "audiod", "audiod/device", "audiod/native", "audiod/pcm", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, pcm for volumes, templates for the manual"},
 	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
 	"launcher/wayland":         {nil, "a leaf: the Wayland protocol, as far as passing on goes"},
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},
 	"holder":                   {nil, "a leaf: who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"templates":                {nil, "files and their embedding"},
-	"audiod":                   {[]string{"holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/memory", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
+	"audiod":                   {[]string{"holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/memory", "audiod/ask", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
 	"audiod/session":           {[]string{"audiod/native", "audiod/policy", "audiod/mixer", "audiod/memory", "audiod/loop", "audiod/pcm"}, "sound flows session, mixer, device; no session knows the device"},
 	"audiod/mixer":             {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the mixer knows no protocol: its way back is mixer.Listener"},
 	"audiod/bridge":            {[]string{"audiod/device", "audiod/native", "audiod/pcm", "audiod/loop"}, "a device whose far end is another sound server, to which it speaks the protocol as a client"},
+	"audiod/ask":               {nil, "a leaf: a question on the owner's desktop, asked in a process of its own"},
+	"audiod/ask/asktest":       {nil, "a desktop for tests"},
 	"audiod/device":            {[]string{"audiod/loop", "audiod/pcm"}, "a device is pulled by the mixer and calls nobody"},
 	"audiod/device/devicetest": {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the card ticked by hand, and what every device must pass"},
 	"audiod/memory":            {[]string{"audiod/loop", "audiod/pcm"}, "a leaf: what is known again after a restart"},

@@ -24,24 +24,23 @@ type ConfineOptions struct {
 //     anywhere, no other user, no tracing, no signal to others, nothing typed into a terminal.
 //   - No capability, and no_new_privs.
 //
-// A kernel that lacks Landlock or seccomp is told in the log and is no error; one that has them and does not obey is.
-func Confine(opts ConfineOptions) error {
+// how says what is in force. A kernel that lacks Landlock or seccomp is no error; one that has them and does not obey is.
+func Confine(opts ConfineOptions) (how string, err error) {
 	if os.Geteuid() == 0 {
-		return errors.New("sound is never served as root")
+		return "", errors.New("sound is never served as root")
 	}
 	if err := renounce(); err != nil {
-		return err
+		return "", err
 	}
 	files, err := confineFiles(opts.Write)
 	if err != nil {
-		return fmt.Errorf("confining the worker to its files: %w", err)
+		return "", fmt.Errorf("confining the worker to its files: %w", err)
 	}
 	calls, err := confineCalls()
 	if err != nil {
-		return fmt.Errorf("confining the worker to its system calls: %w", err)
+		return "", fmt.Errorf("confining the worker to its system calls: %w", err)
 	}
-	logf("worker confined: %s, %s", files, calls)
-	return nil
+	return files + ", " + calls, nil
 }
 
 const (

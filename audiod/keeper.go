@@ -40,6 +40,7 @@ type Options struct {
 	Devices  []string      // for device.NewSinks in the worker; none is "auto"
 	User     string        // whom root becomes; "" is "sandbox-audio"
 	State    string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
+	Ask      []string      // makes this binary a process that asks the owner, by Ask, with a uid and a process id behind it; none: nobody is asked
 	IdleExit time.Duration // without clients for so long, the worker ends; 0 is never
 }
 
@@ -228,10 +229,12 @@ type worker struct {
 	ended   chan error
 }
 
-// What a worker inherits: the write end of the ready pipe, the options in a file, then the listening sockets.
+// What a worker inherits: the write end of the ready pipe, the options in a file, the pipes of asking.go, then the listening sockets.
 const (
 	readyFD = 3 + iota
 	optionsFD
+	questionsFD
+	answersFD
 	firstListenerFD
 )
 
@@ -254,7 +257,20 @@ func (k *keeper) start() (*worker, error) {
 		return nil, fmt.Errorf("starting the worker: %w", err)
 	}
 	defer w.Close()
-	files := []uintptr{null.Fd(), 2, 2, w.Fd(), options.Fd()}
+	questions, asks, err := os.Pipe()
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("starting the worker: %w", err)
+	}
+	defer asks.Close()
+	hears, answers, err := os.Pipe()
+	if err != nil {
+		r.Close()
+		questions.Close()
+		return nil, fmt.Errorf("starting the worker: %w", err)
+	}
+	defer hears.Close()
+	files := []uintptr{null.Fd(), 2, 2, w.Fd(), options.Fd(), asks.Fd(), hears.Fd()}
 	for _, l := range k.listeners {
 		files = append(files, uintptr(l.FD))
 	}
@@ -263,6 +279,7 @@ func (k *keeper) start() (*worker, error) {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
 	})
+	go k.answerQuestions(questions, answers) // until the worker's ends are closed
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("starting the worker: %w", err)

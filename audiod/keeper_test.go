@@ -111,8 +111,8 @@ func keep(t *testing.T, uid uint32, opts Options, extra ...*os.File) (c *child, 
 	return c, strings.TrimPrefix(opts.Listen[0], "unix:"), strings.TrimPrefix(opts.Listen[len(opts.Listen)-1], "tcp:")
 }
 
-// ask connects and returns what the fake worker says of itself.
-func ask(network, address string) (pid, uid int, opts Options, err error) {
+// query connects and returns what the fake worker says of itself.
+func query(network, address string) (pid, uid int, opts Options, err error) {
 	conn, err := net.Dial(network, address)
 	if err != nil {
 		return
@@ -181,11 +181,11 @@ func TestKeeper(t *testing.T) {
 	if want := fmt.Sprintf("sandbox-audio: ready on unix:%s and tcp:%s (device fake?[2J)\n", path, port); c.stderr() != want {
 		t.Errorf("said %q, want %q", c.stderr(), want)
 	}
-	pid, got, opts, err := ask("tcp", port)
+	pid, got, opts, err := query("tcp", port)
 	if err != nil || got != uid || opts.Allow[0] != "4242" || opts.IdleExit != time.Minute || opts.Owners[0] != uint32(uid) {
 		t.Errorf("tcp: uid %d, %+v, %v", got, opts, err)
 	}
-	if again, _, _, err := ask("unix", path); err != nil || again != pid {
+	if again, _, _, err := query("unix", path); err != nil || again != pid {
 		t.Errorf("unix: pid %d, not %d, %v", again, pid, err)
 	}
 	if name := holder.ProgramName(pid); name != "sandbox-audio" {
@@ -240,7 +240,7 @@ func TestKeeperWorkerKilled(t *testing.T) {
 	}
 	stranger := spawn(t, strangerUID, nil, wanted...)
 	stranger.line()
-	last, _, _, err := ask("unix", path)
+	last, _, _, err := query("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestKeeperWorkerKilled(t *testing.T) {
 		next := last
 		until(t, "the next worker", func() bool {
 			for _, at := range [][2]string{{"tcp", port}, {"unix", path}} {
-				pid, _, _, err := ask(at[0], at[1])
+				pid, _, _, err := query(at[0], at[1])
 				if err != nil || pid == last { // a connection the dead worker had accepted
 					return false
 				}
@@ -276,7 +276,7 @@ func TestKeeperWorkerKilled(t *testing.T) {
 func TestKeeperKilled(t *testing.T) {
 	c, path, port := keep(t, ownerUID, Options{Devices: []string{"fake"}})
 	c.waitReady()
-	pid, _, _, err := ask("unix", path)
+	pid, _, _, err := query("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func TestKeeperKilled(t *testing.T) {
 	c.Wait()
 	next, _, _ := keep(t, ownerUID, Options{Devices: []string{"fake"}, Listen: []string{"unix:" + path, "tcp:" + port}}) // over the dead socket
 	next.waitReady()
-	if _, _, _, err := ask("unix", path); err != nil {
+	if _, _, _, err := query("unix", path); err != nil {
 		t.Error(err)
 	}
 }

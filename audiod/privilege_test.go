@@ -160,7 +160,7 @@ func TestKeeperAsRoot(t *testing.T) {
 	opts, _ := json.Marshal(Options{Listen: []string{"unix:" + path, fmt.Sprintf("tcp:127.0.0.1:%d", port)}, Devices: []string{"fake"}, User: nobody})
 	c := spawnBinary(t, binary.Name(), 0, nil, "role:keeper", string(opts))
 	c.waitReady()
-	pid, uid, got, err := ask("unix", path)
+	pid, uid, got, err := query("unix", path)
 	if err != nil || uid != id.uid || fmt.Sprint(got.Owners) != fmt.Sprint([]int{0, id.uid}) {
 		t.Errorf("worker: uid %d, %+v, %v", uid, got, err)
 	}
@@ -170,7 +170,7 @@ func TestKeeperAsRoot(t *testing.T) {
 	}
 	unix.Kill(pid, unix.SIGKILL)
 	until(t, "the next worker", func() bool {
-		next, _, _, err := ask("tcp", a.AddrPort.String())
+		next, _, _, err := query("tcp", a.AddrPort.String())
 		return err == nil && next != pid
 	})
 	c.Process.Signal(unix.SIGTERM)

@@ -68,9 +68,11 @@ func Work() error {
 	}
 	l.AtTurnEnd(cs.turnEnd)
 
-	if err := Confine(ConfineOptions{Write: written}); err != nil {
+	how, err := Confine(ConfineOptions{Write: written})
+	if err != nil {
 		return err
 	}
+	logf("worker confined: %s", how)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM)
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -16,6 +17,9 @@ import (
 
 // workerCommand is the hidden command with which the keeper starts its worker.
 const workerCommand = "daemon-worker"
+
+// askCommand is the hidden command with which the keeper has the owner asked.
+const askCommand = "daemon-ask"
 
 func newDaemonCommand() *cobra.Command {
 	var o audiod.Options
@@ -56,6 +60,7 @@ func runDaemon(o audiod.Options) error {
 	case "none":
 		o.State = ""
 	}
+	o.Ask = []string{askCommand}
 	return audiod.Keep(o, workerCommand)
 }
 
@@ -81,5 +86,22 @@ func newWorkerCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE:   func(*cobra.Command, []string) error { return audiod.Work() },
+	}
+}
+
+func newAskCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    askCommand + " UID PID",
+		Short:  "The daemon's question whether somebody may record; asked by the daemon",
+		Hidden: true,
+		Args:   cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			uid, err := strconv.ParseUint(args[0], 10, 32)
+			pid, pidErr := strconv.Atoi(args[1])
+			if err = errors.Join(err, pidErr); err != nil {
+				return err
+			}
+			return &statusError{status: audiod.Ask(uint32(uid), pid)}
+		},
 	}
 }

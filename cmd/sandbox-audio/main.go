@@ -24,10 +24,14 @@ var commands = []func() *cobra.Command{
 	newDesktopCommand,
 	newAliasCommand,
 	newStatusCommand,
+	newVolumeCommand,
+	newMuteCommand,
+	newDevicesCommand,
+	newPsCommand,
 	newLogsCommand,
 	newDaemonCommand,
 	newDemoCommand,
-	newWorkerCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
+	newWorkerCommand, newAskCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
 }
 
 func main() { os.Exit(mainStatus()) }
@@ -36,7 +40,9 @@ func mainStatus() int {
 	if filepath.Base(os.Args[0]) == launcher.EntryName && len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "@") {
 		return launcher.Enter(os.Args[1:])
 	}
-	err := newRootCommand().Execute()
+	root := newRootCommand()
+	root.SetArgs(shieldLevels(os.Args[1:]))
+	err := root.Execute()
 	status := 0
 	var s *statusError
 	switch {
@@ -88,6 +94,11 @@ func addProfileFlag(cmd *cobra.Command, profile *string) {
 
 func addDryRunFlag(cmd *cobra.Command, dryRun *bool) {
 	cmd.Flags().BoolVar(dryRun, "dry-run", false, "say what would be done and change nothing")
+}
+
+// addServerFlag gives cmd the flag of all commands that speak with the sound daemon.
+func addServerFlag(cmd *cobra.Command, server *string) {
+	cmd.Flags().StringVar(server, "server", "", "address of the daemon (default that of your profiles)")
 }
 
 func addJSONFlag(cmd *cobra.Command, asJSON *bool) {

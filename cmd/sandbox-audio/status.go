@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -18,7 +15,6 @@ import (
 
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/session"
-	"sandbox-audio/launcher"
 )
 
 type statusOptions struct {
@@ -37,55 +33,18 @@ Exit status: 0; 1 when no daemon answers, which is normal while nothing runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return runStatus(o, os.Stdout) },
 	}
-	cmd.Flags().StringVar(&o.server, "server", "", "address of the daemon (default that of your profiles)")
+	addServerFlag(cmd, &o.server)
 	addJSONFlag(cmd, &o.json)
 	return cmd
 }
 
 func runStatus(o statusOptions, out io.Writer) error {
-	st, err := askStatus(o.server)
-	if err != nil {
-		return err
-	}
-	if o.json {
-		return printJSON(out, st)
-	}
-	return printStatus(out, st)
-}
-
-// askStatus asks the daemon at addr, or where that is empty the caller's own.
-func askStatus(addr string) (st session.Status, err error) {
-	if addr == "" {
-		owner, err := launcher.Owner()
-		if err != nil {
-			return st, err
+	return withDaemon(o.server, "status", func(_ *native.Client, st session.Status) error {
+		if o.json {
+			return printJSON(out, st)
 		}
-		if addr, err = launcher.DaemonAddress(owner); err != nil {
-			return st, err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	c, err := native.Dial(ctx, addr, "sandbox-audio status")
-	if err != nil {
-		return st, fmt.Errorf("no sound daemon of yours answers at %s (run starts one): %w", addr, err)
-	}
-	defer c.Close()
-	return statusOf(c)
-}
-
-func statusOf(c *native.Client) (st session.Status, err error) {
-	text, err := c.SendMessage(session.ControlPath, session.MessageStatus, "")
-	if errors.Is(err, native.ErrNoEntity) {
-		return st, errors.New("the daemon shows its state to its owner only, and that is not you")
-	}
-	if err != nil {
-		return st, fmt.Errorf("asking the daemon for its state: %w", err)
-	}
-	if err := json.Unmarshal([]byte(text), &st); err != nil {
-		return st, fmt.Errorf("the daemon's answer is not what this program understands: %w", err)
-	}
-	return st, nil
+		return printStatus(out, st)
+	})
 }
 
 // printStatus writes st for people.
