@@ -24,7 +24,7 @@ type card struct {
 	at     address
 	name   string // for people
 	handle *alsa.PCM
-	fd     uintptr
+	kernel kernel // handle's
 	config Config
 	format pcm.Format
 	bytes  []byte // one buffer's worth in the card's format
@@ -83,13 +83,13 @@ func (c *card) open() (endpoint, error) {
 		return p, explain(p, err)
 	}
 	rate, channels := int(handle.Rate()), int(handle.Channels())
-	c.handle, c.fd, c.format = handle, handle.Fd(), format
+	c.handle, c.kernel, c.format = handle, pcmKernel(handle.Fd()), format
 	c.bytes = make([]byte, buffer*channels*format.Size())
 	c.config = Config{
 		Rate:     rate,
 		Channels: pcm.DefaultMap(channels),
 		Buffer:   buffer,
-		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d%s", format, channels, rate, handle.PeriodSize(), buffer, silenced(p)),
+		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", format, channels, rate, handle.PeriodSize(), buffer),
 	}
 	c.fresh()
 	return p, nil
@@ -103,11 +103,12 @@ func (c *card) fresh() {
 // transfer moves up to n frames between c.bytes and the card, and returns how many these were. A card found dry, or full, is restarted.
 func (c *card) transfer(request uintptr, n int) (int, error) {
 	c.xfer = xferi{buf: unsafe.Pointer(&c.bytes[0]), frames: uint(n)}
-	err := ioctl(c.fd, request, unsafe.Pointer(&c.xfer))
-	if ranDry(err) {
-		if err = c.restart(); err == nil {
-			err = ioctl(c.fd, request, unsafe.Pointer(&c.xfer))
+	err := c.kernel(request, unsafe.Pointer(&c.xfer))
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ESTRPIPE) {
+		if err := c.restart(err); err != nil {
+			return 0, err
 		}
+		err = c.kernel(request, unsafe.Pointer(&c.xfer))
 	}
 	if errors.Is(err, unix.EAGAIN) {
 		return 0, nil
@@ -125,17 +126,16 @@ func (c *card) look() (running bool, err error) {
 		return false, errClosed
 	}
 	for range 2 {
-		if err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_STATUS, unsafe.Pointer(&c.status)); err != nil {
+		if err := c.kernel(alsa.SNDRV_PCM_IOCTL_STATUS, unsafe.Pointer(&c.status)); err != nil {
 			return false, c.gone("status", err)
 		}
 		switch c.status.state {
 		case alsa.SNDRV_PCM_STATE_PREPARED:
 			return false, nil
-		case alsa.SNDRV_PCM_STATE_XRUN, alsa.SNDRV_PCM_STATE_SUSPENDED:
-			if err := c.restart(); err != nil {
-				return false, c.gone("restart", err)
-			}
-			return false, nil
+		case alsa.SNDRV_PCM_STATE_XRUN:
+			return false, c.restart(unix.EPIPE)
+		case alsa.SNDRV_PCM_STATE_SUSPENDED:
+			return false, c.restart(unix.ESTRPIPE)
 		case alsa.SNDRV_PCM_STATE_RUNNING:
 			if int(c.status.avail) < c.config.Buffer {
 				return true, nil
@@ -164,15 +164,21 @@ func (c *card) position(reading int64, inHardware int) (int64, error) {
 	return int64(c.smoother.Position(now)), nil
 }
 
-// restart makes the card ready after it ran dry, and has it capture again after it ran full. A player is set off by the next write.
-func (c *card) restart() error {
-	c.stats.Xruns++
-	c.fresh()
-	err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_PREPARE, nil)
-	if err == nil && c.at.capture {
-		err = ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_START, nil)
+// restart makes the card ready after it ran dry (EPIPE) or the machine slept (ESTRPIPE), and has it capture again. A player is set off by the next
+// write. Sound that the machine slept away is no xrun: the card lacked nothing.
+func (c *card) restart(why error) error {
+	if !errors.Is(why, unix.ESTRPIPE) {
+		c.stats.Xruns++
 	}
-	return err
+	c.fresh()
+	err := c.kernel(alsa.SNDRV_PCM_IOCTL_PREPARE, nil)
+	if err == nil && c.at.capture {
+		err = c.kernel(alsa.SNDRV_PCM_IOCTL_START, nil)
+	}
+	if err != nil {
+		return c.gone("restart", err)
+	}
+	return nil
 }
 
 // gone is for every error that preparing does not cure: unplugged (ENODEV), or not in a state to work (EBADFD).
@@ -184,7 +190,7 @@ func (c *card) Close() error {
 	if c.handle == nil {
 		return nil
 	}
-	drop := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_DROP, nil)
+	drop := c.kernel(alsa.SNDRV_PCM_IOCTL_DROP, nil)
 	if errors.Is(drop, unix.ENODEV) || errors.Is(drop, unix.EBADFD) {
 		drop = nil // it does not run any more
 	}

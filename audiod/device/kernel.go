@@ -1,7 +1,6 @@
 package device
 
 import (
-	"errors"
 	"unsafe"
 
 	"github.com/gen2brain/alsa"
@@ -70,6 +69,29 @@ func ioctl(fd uintptr, request uintptr, arg unsafe.Pointer) error {
 	}
 }
 
+// kernel makes one call about an open PCM.
+type kernel func(request uintptr, arg unsafe.Pointer) error
+
+// pcmKernel is the kernel's own. Those calls that are made while sound plays do not wait, on a non-blocking descriptor, and so Go's scheduler is
+// not told of them: it would have its monitor thread look after each.
+func pcmKernel(fd uintptr) kernel {
+	return func(request uintptr, arg unsafe.Pointer) error {
+		switch request {
+		case alsa.SNDRV_PCM_IOCTL_STATUS, alsa.SNDRV_PCM_IOCTL_WRITEI_FRAMES, alsa.SNDRV_PCM_IOCTL_READI_FRAMES:
+			for {
+				switch _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, fd, request, uintptr(arg)); errno {
+				case 0:
+					return nil
+				case unix.EINTR:
+				default:
+					return errno
+				}
+			}
+		}
+		return ioctl(fd, request, arg)
+	}
+}
+
 // setTiming has the card start with the first frame written, stop as soon as it runs dry or full, and play silence rather than old sound
 // until that is noticed (silence of a whole boundary: the kernel fills whatever is free). It never wakes anybody: nobody waits for it.
 func setTiming(fd uintptr, buffer int) error {
@@ -80,9 +102,4 @@ func setTiming(fd uintptr, buffer int) error {
 	}
 	p.silenceSize, p.availMin = p.boundary, p.boundary
 	return ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p))
-}
-
-// ranDry tells an xrun (EPIPE) and a suspended machine (ESTRPIPE), after which the card works again once prepared.
-func ranDry(err error) bool {
-	return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ESTRPIPE)
 }

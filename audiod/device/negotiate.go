@@ -94,27 +94,3 @@ func nearest(can *alsa.PcmParams, param alsa.PcmParam, want uint32) uint32 {
 	high, _ := can.Max(param)
 	return max(low, min(want, high))
 }
-
-// silenced is an addition to the card's description when its own mixer keeps it from being heard, or from hearing.
-func silenced(p endpoint) string {
-	m, err := alsa.MixerOpen(uint(p.card.ID))
-	if err != nil {
-		return ""
-	}
-	defer m.Close()
-	name, prefix, on := "Master", "Master Playback ", "unmute"
-	if p.capture() {
-		name, prefix, on = "Capture", "Capture ", "cap"
-	}
-	if ctl, err := m.CtlByName(prefix + "Switch"); err == nil {
-		if value, err := ctl.Value(0); err == nil && value == 0 {
-			return fmt.Sprintf(", muted by its %s switch (amixer -c %s sset %s %s)", name, p.card.Name, name, on)
-		}
-	}
-	if ctl, err := m.CtlByName(prefix + "Volume"); err == nil {
-		if percent, err := ctl.Percent(0); err == nil && percent == 0 {
-			return fmt.Sprintf(", silent at %s volume 0 (amixer -c %s sset %s 80%%)", name, p.card.Name, name)
-		}
-	}
-	return ""
-}

@@ -14,7 +14,7 @@ func (c *recorder) Open() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	if err := ioctl(c.fd, alsa.SNDRV_PCM_IOCTL_START, nil); err != nil {
+	if err := c.kernel(alsa.SNDRV_PCM_IOCTL_START, nil); err != nil {
 		c.Close()
 		return Config{}, explain(p, err)
 	}

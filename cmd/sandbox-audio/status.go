@@ -54,6 +54,12 @@ func printStatus(out io.Writer, st session.Status) error {
 	if d.Open {
 		state = fmt.Sprintf("playing at %s, %.0f ms to the ear, %s", d.Hardware, d.Latency, decibel(d.Peak))
 	}
+	switch {
+	case d.Muted:
+		state += fmt.Sprintf(", muted (pactl set-sink-mute %s 0)", d.Sink)
+	case d.Volume < 100:
+		state += fmt.Sprintf(", volume %.0f %%", d.Volume)
+	}
 	fmt.Fprintf(out, "device   %s (%s): %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"))
 	if d.Trouble != "" {
 		fmt.Fprintf(out, "         not the device asked for: %s\n", d.Trouble)
