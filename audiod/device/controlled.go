@@ -4,7 +4,8 @@ import "errors"
 
 // controlled is what makes a card's sink or source a Volume and Ports: its part of the card's mixer, as long as the card is there.
 type controlled struct {
-	level    *level // nil where the mixer has nothing for this PCM
+	info     *cardInfo // nil while the card is not there
+	level    *level    // nil where the mixer has nothing for this PCM
 	ports    *ports
 	onVolume func(foreign bool)
 	onPorts  func()
@@ -12,17 +13,26 @@ type controlled struct {
 
 var uncontrolled = controlled{onVolume: func(bool) {}, onPorts: func() {}}
 
-// lent takes up the card's level and ports, or gives them back when they are nil.
-func (c *card) lent(l *level, p *ports) {
+// lent takes up what the card has for it, or gives it back when that is nil.
+func (c *card) lent(info *cardInfo, l *level, p *ports) {
 	if l != nil && len(l.path.volumes)+len(l.path.switches) == 0 {
 		l = nil
 	}
-	if c.level, c.ports = l, p; l != nil {
+	if c.info, c.level, c.ports = info, l, p; l != nil {
 		c.onVolume(true)
 	}
 	if p != nil {
 		c.onPorts()
 	}
+}
+
+// CardInfo implements OnCard.
+func (c *card) CardInfo() (card CardInfo, ok bool) {
+	if c.info == nil {
+		return CardInfo{}, false
+	}
+	i := c.info
+	return CardInfo{Driver: text(i.driver[:]), Name: text(i.name[:]), LongName: text(i.longName[:]), Mixer: text(i.mixerName[:]), Components: text(i.components[:])}, true
 }
 
 // SetVolume implements Volume.

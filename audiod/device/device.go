@@ -75,6 +75,19 @@ type Ports interface {
 	OnPorts(changed func())
 }
 
+// CardInfo is what a sound card says of itself.
+type CardInfo struct {
+	Driver, Name, LongName string
+	Mixer                  string // the chip that its mixer is in
+	Components             string // chips, by their ids: "HDA:1af40012,1af40012,00100101"
+}
+
+// OnCard is what a Sink or Source is as well that is part of a sound card.
+type OnCard interface {
+	// CardInfo is the card's; ok is false while it is not there, or does not let itself be asked.
+	CardInfo() (card CardInfo, ok bool)
+}
+
 // Sink is a playback device. Only the loop's goroutine may call it.
 type Sink interface {
 	// Name is the --device form that leads to this very sink ("alsa:Intel,0", "null"); Description is for people.

@@ -187,7 +187,7 @@ func (c *Cards) gone(p *plugged) {
 	p.close()
 	for _, pcm := range c.connected {
 		if pcm.at.card == p.Name {
-			pcm.lent(nil, nil)
+			pcm.lent(nil, nil, nil)
 		}
 	}
 	c.changed(p.Name, false)
@@ -348,7 +348,7 @@ func (p *plugged) lend(pcm *card) {
 		}
 		l = p.levels[capture]
 	}
-	pcm.lent(l, p.ports[e.address()])
+	pcm.lent(&p.info, l, p.ports[e.address()])
 }
 
 // close lets the card's control node go.

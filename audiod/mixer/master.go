@@ -14,6 +14,7 @@ type master struct {
 	gains    gains         // what of it is done here
 	hardware device.Volume // of the device in use; nil where it has none
 	ports    device.Ports  // of the device wanted; nil where it has none
+	card     device.OnCard // the device wanted, where it is on one
 	changed  func()        // see OnChange
 }
 
@@ -49,8 +50,9 @@ func (m *master) Hardware() bool {
 }
 
 // listen takes up the volume that the hardware of dev, the device wanted, has by itself, now and whenever it is turned by hand, and hears of
-// its ports.
+// its ports and of its card.
 func (m *master) listen(dev any) {
+	m.card, _ = dev.(device.OnCard)
 	if p, ok := dev.(device.Ports); ok {
 		m.ports = p
 		p.OnPorts(func() { m.changed() })

@@ -24,3 +24,11 @@ func (m *master) SetPort(name string) error {
 	}
 	return m.ports.SetPort(name)
 }
+
+// CardInfo is the sound card that the device is part of; ok is false where it is part of none, or that does not say.
+func (m *master) CardInfo() (card device.CardInfo, ok bool) {
+	if m.card == nil {
+		return card, false
+	}
+	return m.card.CardInfo()
+}

@@ -111,6 +111,10 @@ func (d *card) describe() native.CardInfo {
 			{Name: profileOn, Description: "On", Sinks: uint32(len(d.sinks)), Priority: 1, Available: 1},
 			{Name: profileOff, Description: "Off", Available: 1}},
 		Props: native.Text("device.description", description, "device.string", "alsa:"+d.alsa, "device.api", "alsa", "device.class", "sound")}
+	if says, ok := d.sinks[0].CardInfo(); ok {
+		info.Props = append(info.Props, native.Text("alsa.driver_name", native.Clean(says.Driver), "alsa.card_name", native.Clean(says.Name),
+			"alsa.long_card_name", native.Clean(says.LongName), "alsa.mixer_name", native.Clean(says.Mixer), "alsa.components", native.Clean(says.Components))...)
+	}
 	if d.off {
 		info.ActiveProfile = profileOff
 	}

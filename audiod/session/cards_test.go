@@ -32,6 +32,9 @@ func (l *laptop) SetPort(name string) error {
 	return nil
 }
 func (l *laptop) OnPorts(changed func()) { l.changed = changed }
+func (l *laptop) CardInfo() (device.CardInfo, bool) {
+	return device.CardInfo{Driver: "HDA-Intel", Name: "Lap top", Components: "HDA:10ec0887"}, true
+}
 
 func TestCards(t *testing.T) {
 	r := newRig(t)
@@ -47,6 +50,9 @@ func TestCards(t *testing.T) {
 	owner.must(native.OpGetCardInfo, &native.ByIndexOrName{Index: native.Invalid, Name: name}, &info)
 	if info.ActiveProfile != "on" || len(info.Profiles) != 2 || info.Profiles[0].Sinks != 1 || len(info.Ports) != 2 || info.Ports[1].Available != native.AvailableYes {
 		t.Errorf("%+v", info)
+	}
+	if components, _ := info.Props.Get("alsa.components"); components != "HDA:10ec0887" {
+		t.Errorf("%v", info.Props)
 	}
 	if k := owner.sink(1); k.Name != sinkName || k.Card != info.Index || len(k.Ports) != 2 || k.ActivePort != "speaker" || k.Flags&native.Hardware == 0 {
 		t.Errorf("%+v", k)
