@@ -208,8 +208,8 @@ func (o *Output) SetRate(rate uint32) error {
 // Ready is the size of the next fragment in bytes, 0 when there is none.
 func (o *Output) Ready() int { return min(o.backlog.length(), int(o.attr.FragSize)) }
 
-// Fetch moves the next fragment, which is Ready bytes, to the end of dst.
-func (o *Output) Fetch(dst []byte) []byte { return o.backlog.appendNext(dst, o.Ready()) }
+// Fetch moves the next n bytes, whole frames and no more than Ready, to the end of dst.
+func (o *Output) Fetch(dst []byte, n int) []byte { return o.backlog.appendNext(dst, n) }
 
 // RecordTiming is a moment of a record stream, for the client's clock.
 type RecordTiming struct {

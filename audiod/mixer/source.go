@@ -55,6 +55,15 @@ func NewSource(clock loop.Clock, dev device.Source, log func(format string, args
 	return s
 }
 
+// NewQuiet makes a source without a device, silence that keeps time.
+func NewQuiet(clock loop.Clock, log func(format string, args ...any)) *Source {
+	null, err := device.NewSource("null", clock)
+	if err != nil {
+		panic(err) // there is always silence
+	}
+	return NewSource(clock, null, log)
+}
+
 // Spec is the format and channel map of what the device hears, as long as it stays the same.
 func (s *Source) Spec() (pcm.Spec, pcm.ChannelMap) {
 	return pcm.Spec{Format: pcm.Float32LE, Channels: uint8(len(s.conf.Channels)), Rate: uint32(s.conf.Rate)}, s.conf.Channels

@@ -33,7 +33,7 @@ func (p *tape) Captured() {
 func (p *tape) fetch() {
 	for p.out.Ready() > 0 {
 		p.most = max(p.most, p.out.Ready())
-		p.got = p.out.Fetch(p.got)
+		p.got = p.out.Fetch(p.got, p.out.Ready())
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/device/devicetest"
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
@@ -70,8 +71,10 @@ func newWorld(t *testing.T) *world {
 	w := &world{rig: newRig(t), bases: map[uint32]uint32{ownerUID: 3001 * spaceSize, helperUID: 3002 * spaceSize, otherUID: 3003 * spaceSize}}
 	dev := &secret{laptop{Card: devicetest.New(w.clock, device.Config{Rate: 44100}), active: "speaker"}}
 	w.server.AddSink(mixer.NewSink(w.clock, dev, func(string, ...any) {}))
+	w.server.AddSource(mixer.NewSource(w.clock, devicetest.NewMic(w.clock, device.Config{Rate: 44100}), func(string, ...any) {}))
+	w.server.Microphone(helperUID, memory.Allow)
 	w.server.runs, w.server.host = "OwnersName", "OwnersHost"
-	w.names = []string{"", virtualName, "@DEFAULT_SINK@", "@DEFAULT_SOURCE@", "@DEFAULT_MONITOR@", "0", "1", "hand", "alsa_output.SecretCard.0", "alsa_card.SecretCard", "hand.monitor",
+	w.names = []string{"", virtualName, "@DEFAULT_SINK@", "@DEFAULT_SOURCE@", "@DEFAULT_MONITOR@", "0", "1", "hand", "alsa_output.SecretCard.0", "alsa_card.SecretCard", "hand.monitor", microphoneName,
 		"on", "off", "speaker", ControlPath, MessageStatus, MessageUser, `{"uid":1001,"muted":false}`, native.StreamRestoreModule}
 	for uid, base := range w.bases {
 		u := w.server.user(uid, grantOf(uid))
@@ -107,6 +110,8 @@ func (w *world) fill(rnd *rand.Rand, uid uint32, v reflect.Value) {
 			switch x := uint32(rnd.IntN(4)); {
 			case name == "Channel" || name == "SyncID":
 				f.SetUint(uint64(x))
+			case name == "DirectOnInput" && rnd.IntN(4) > 0:
+				f.SetUint(native.Invalid)
 			case name == "Length":
 				f.SetUint(960)
 			case name == "Rate":
@@ -165,6 +170,11 @@ func (w *world) fill(rnd *rand.Rand, uid uint32, v reflect.Value) {
 		m.Passthrough, m.FailOnSuspend = false, false
 		if either(&m.SinkIndex, &m.SinkName); rnd.IntN(3) > 0 {
 			m.SinkIndex, m.SinkName = native.Invalid, ""
+		}
+	case *native.CreateRecordStream:
+		m.Passthrough, m.FailOnSuspend = false, false
+		if either(&m.SourceIndex, &m.SourceName); rnd.IntN(3) > 0 {
+			m.SourceIndex, m.SourceName = native.Invalid, ""
 		}
 	case *native.CreateUploadStream:
 		m.Name = marker(uid)
@@ -244,6 +254,9 @@ func (w *world) live() (indices []uint32) {
 	for _, p := range w.server.streams {
 		indices = append(indices, p.index)
 	}
+	for _, r := range w.server.records {
+		indices = append(indices, r.index)
+	}
 	return indices
 }
 
@@ -267,9 +280,20 @@ func (w *world) others(u *user) string {
 		_, port := k.mixer.Ports()
 		fmt.Fprintln(&b, k.index, k.name, volume, muted, k.mixer.State().Suspended, port, k == w.server.defaultSink)
 	}
+	for _, r := range w.server.records {
+		if r.session.user != u {
+			volume, muted := r.output.Volume()
+			attr, _ := r.output.Attr()
+			fmt.Fprintln(&b, r.index, r.source.name, r.output.Source().Name(), r.props, volume, muted, r.output.Corked(), r.output.Spec(), attr)
+		}
+	}
+	for _, o := range w.server.sources {
+		volume, muted := o.mixer.Volume()
+		fmt.Fprintln(&b, o.index, o.name, volume, muted, o.mixer.State().Suspended, o == w.server.defaultSource())
+	}
 	for _, uid := range []uint32{ownerUID, helperUID, otherUID} {
 		if v := w.server.users[uid]; v != u {
-			fmt.Fprintln(&b, uid, v.volume, v.muted, v.streams, len(v.samples))
+			fmt.Fprintln(&b, uid, v.volume, v.muted, v.streams, len(v.samples), w.server.permission(v), v.mic.volume, v.mic.muted)
 		}
 	}
 	return b.String()
@@ -313,8 +337,14 @@ func TestUsersAreApart(t *testing.T) {
 			if len(a.s.streams) > 4 && op == native.OpCreatePlaybackStream {
 				op = native.OpDeletePlaybackStream
 			}
+			if rnd.IntN(8) == 0 {
+				op = native.OpCreateRecordStream
+			}
+			if len(a.s.records) > 4 && op == native.OpCreateRecordStream {
+				op = native.OpDeleteRecordStream
+			}
 			if a.uid == ownerUID && rnd.IntN(3) == 0 {
-				op = native.OpMoveSinkInput // which takes a stream and a sink
+				op = []native.Op{native.OpMoveSinkInput, native.OpMoveSourceOutput}[rnd.IntN(2)] // which take a stream and a device
 			}
 			w.indices = w.live()
 			m := w.request(rnd, a.uid, op)
@@ -377,7 +407,8 @@ func asked(t *testing.T, seed uint64, others bool) []string {
 	script, noise := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
 	// What the owner does to a helper's streams and to its device is for the helper to notice. So is when a drain or a sample ends.
 	meant := []native.Op{native.OpSetDefaultSink, native.OpKillClient, native.OpKillSinkInput, native.OpMoveSinkInput, native.OpSuspendSink, native.OpSetCardProfile,
-		native.OpSetSinkPort, native.OpSetPortLatencyOffset, native.OpSendObjectMessage, native.OpSetSinkInputVolume, native.OpSetSinkInputMute, native.OpKillSourceOutput}
+		native.OpSetSinkPort, native.OpSetPortLatencyOffset, native.OpSendObjectMessage, native.OpSetSinkInputVolume, native.OpSetSinkInputMute,
+		native.OpSetDefaultSource, native.OpKillSourceOutput, native.OpMoveSourceOutput, native.OpSuspendSource, native.OpSetSourceOutputVolume, native.OpSetSourceOutputMute}
 	timed := []native.Op{native.OpGetPlaybackLatency, native.OpGetRecordLatency, native.OpDrainPlaybackStream, native.OpPlaySample}
 	helper := w.actor(helperUID, timed...)
 	var crowd []*actor
@@ -389,8 +420,11 @@ func asked(t *testing.T, seed uint64, others bool) []string {
 		for _, a := range crowd {
 			for range 3 {
 				op := a.ops[noise.IntN(len(a.ops))]
-				if noise.IntN(4) == 0 {
+				switch noise.IntN(8) {
+				case 0, 1:
 					op = native.OpCreatePlaybackStream
+				case 2:
+					op = native.OpCreateRecordStream
 				}
 				a.s.Feed(native.AppendPacket(nil, 35, op, 1, w.request(noise, a.uid, op)))
 				if p := a.s.playback(uint32(noise.IntN(4))); p != nil {
@@ -401,8 +435,11 @@ func asked(t *testing.T, seed uint64, others bool) []string {
 			}
 		}
 		op := helper.ops[script.IntN(len(helper.ops))]
-		if script.IntN(6) == 0 {
+		switch script.IntN(12) {
+		case 0, 1:
 			op = native.OpCreatePlaybackStream
+		case 2:
+			op = native.OpCreateRecordStream
 		}
 		m := w.request(script, helperUID, op)
 		helper.tag++
@@ -412,6 +449,17 @@ func asked(t *testing.T, seed uint64, others bool) []string {
 		switch op {
 		case native.OpGetSinkInputInfoList, native.OpGetSinkInputInfo:
 			var list native.SinkInputInfoList
+			if got == native.OpReply {
+				if err := native.Decode(fields, 35, &list); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range list {
+				list[i].BufferLatency = 0
+			}
+			answer += fmt.Sprintf("%+v", list)
+		case native.OpGetSourceOutputInfoList, native.OpGetSourceOutputInfo:
+			var list native.SourceOutputInfoList
 			if got == native.OpReply {
 				if err := native.Decode(fields, 35, &list); err != nil {
 					t.Fatal(err)

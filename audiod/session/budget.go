@@ -9,7 +9,7 @@ import (
 // What one user may have at a time, whoever he is; README has them in one table with those of packages native and audiod. Past a limit the
 // request is answered with an error and nothing else is touched: what the user has goes on, and so does everybody else.
 const (
-	maxStreams  = 64       // playback streams
+	maxStreams  = 64       // streams that play or record
 	maxBuffered = 64 << 20 // bytes in the queues of his streams: 4 MiB each is the most that one may ask for
 	maxSamples  = 64       // in his cache
 	maxSampled  = 2 << 20  // bytes of them all

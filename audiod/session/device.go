@@ -30,6 +30,8 @@ type sink struct {
 	named
 	mixer *mixer.Sink // nil in a helper's virtual sink
 	card  *card       // nil where it is on none
+
+	monitor *source // of what it plays, for the owner
 }
 
 // The virtual sink of every helper.
@@ -57,7 +59,7 @@ func (s *Server) RemoveSink(m *mixer.Sink) {
 
 // show makes m one of the sinks that there are.
 func (s *Server) show(m *mixer.Sink, d *card) {
-	k := &sink{named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, m, d}
+	k := &sink{named: named{s.nextSink, unused(s.sinks, deviceName("alsa_output", m.Name()))}, mixer: m, card: d}
 	s.nextSink++
 	s.sinks = append(s.sinks, k)
 	if level, ok := s.memory.Devices().Get(k.name); ok {
@@ -67,8 +69,10 @@ func (s *Server) show(m *mixer.Sink, d *card) {
 	}
 	m.OnChange(func() { s.turned(k) })
 	s.announceToOwner(native.EventSink|native.EventNew, k.index)
+	s.addMonitor(k)
 	if chosen, _ := s.memory.Defaults(); s.defaultSink == nil {
 		s.defaultSink = k
+		s.sourcesChanged()
 	} else if k.name == chosen || k.name == s.missed {
 		s.setDefault(k)
 		s.missed = ""
@@ -117,6 +121,7 @@ func (s *Server) hide(m *mixer.Sink) {
 	}
 	m.OnChange(func() {})
 	s.announceToOwner(native.EventSink|native.EventRemove, k.index)
+	s.removeSource(k.monitor)
 }
 
 // spec is what helpers may know of a sink's format.

@@ -18,9 +18,13 @@ func (c *Session) serverInfo(r *request) error {
 		return err
 	}
 	_, usual := c.sinks()
+	source := noSource
+	if _, o := c.allSources(); o != nil {
+		source = o.name
+	}
 	spec, cmap := c.server.real(usual).mixer.Spec()
 	info := native.ServerInfo{Name: "sandbox-audio", Version: "16.0", User: "sandbox", Host: "localhost", Spec: spec, Map: cmap,
-		DefaultSink: usual.name, DefaultSource: noSource, Cookie: 0x5a0d10}
+		DefaultSink: usual.name, DefaultSource: source, Cookie: 0x5a0d10}
 	if c.grant == policy.Owner {
 		info.User, info.Host = c.server.runs, c.server.host
 	}
@@ -99,6 +103,7 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 		return info
 	}
 	info.Description = native.Clean(state.Description)
+	info.Monitor, info.MonitorName = k.monitor.index, k.monitor.name
 	info.Volume, info.Muted = m.Volume()
 	info.Props = native.Text("device.description", info.Description, "device.string", m.Name(), "device.class", "sound")
 	if state.Suspended {

@@ -18,6 +18,7 @@ const (
 	MessageStatus  = "status"  // answered with a Status
 	MessageDevices = "devices" // with a list of Device
 	MessageUser    = "user"    // takes a UserChange, is answered with the User
+	MessageMic     = "mic"     // takes a MicChange, is answered with the Mic
 )
 
 // messages is what ControlPath understands. Parameters and answers are JSON.
@@ -25,6 +26,7 @@ var messages = map[string]func(s *Server, parameters string) (answer any, err er
 	MessageStatus:  func(s *Server, _ string) (any, error) { return s.status(), nil },
 	MessageDevices: func(s *Server, _ string) (any, error) { return s.devices(), nil },
 	MessageUser:    (*Server).changeUser,
+	MessageMic:     (*Server).changeMic,
 }
 
 func (c *Session) objectMessage(r *request) error {
@@ -64,7 +66,7 @@ func (c *Session) handlers() []handler {
 	if c.grant != policy.Owner {
 		return []handler{}
 	}
-	return []handler{{ControlPath, "sandbox-audio's own: status, devices, user"}}
+	return []handler{{ControlPath, "sandbox-audio's own: status, devices, user, mic"}}
 }
 
 // UserChange is what is to be changed of a user: of what is nil, nothing.

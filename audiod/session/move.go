@@ -41,6 +41,7 @@ func (p *playback) move(k *sink) {
 	if from == k {
 		return
 	}
+	c.server.unheard(p)
 	before, latencyBefore := p.input.Attr()
 	p.input.Move(k.mixer)
 	p.sink = k

@@ -174,6 +174,7 @@ func (c *Session) adopt(p *playback) {
 // close takes the stream out of the mixer and the lists. Drains that wait learn that it is gone.
 func (p *playback) close() {
 	c := p.session
+	c.server.unheard(p)
 	p.input.Close()
 	p.undrain()
 	c.streams[p.channel] = nil

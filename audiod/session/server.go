@@ -39,14 +39,24 @@ type Server struct {
 	nextCard    uint32
 	silence     *mixer.Sink // among the sinks, while there is no other
 
+	sources     []*source
+	usualSource *source // the default at last look
+	nextSource  uint32
+	quiet       *mixer.Source // where a closed microphone records from
+	usualAccess map[uint32]memory.Access
+	asker       Asker
+	now         func() time.Time // of the wall's clock
+
 	users    map[uint32]*user
 	sessions []*Session
 	streams  []*playback // of all sessions, in the order they came
+	records  []*record   // likewise
 }
 
 // NewServer makes a server without devices: give it a sink before the first session. refusals is shown to the owner.
 func NewServer(clock loop.Clock, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
-	s := &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{}}
+	s := &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{},
+		usualAccess: map[uint32]memory.Access{}, quiet: mixer.NewQuiet(clock, log), now: time.Now}
 	if u, err := osuser.Current(); err == nil {
 		s.runs = u.Username
 	}
@@ -61,6 +71,15 @@ func (s *Server) client(index uint32) *Session {
 	for _, c := range s.sessions {
 		if c.index == index {
 			return c
+		}
+	}
+	return nil
+}
+
+func (s *Server) recordOf(index uint32) *record {
+	for _, r := range s.records {
+		if r.index == index {
+			return r
 		}
 	}
 	return nil

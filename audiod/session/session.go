@@ -34,6 +34,7 @@ type Session struct {
 	restoring  bool        // wants to hear of changes of what is remembered
 	streams    []*playback // by channel; nil where deleted
 	uploads    []*upload
+	records    []*record   // by channel, of its own numbers; nil where deleted
 	limit      *loop.Timer // of the time to authenticate
 
 	head    [native.HeaderSize]byte
@@ -77,6 +78,12 @@ func (c *Session) Close() {
 		up.close(0)
 	}
 	c.streams, c.uploads, c.outbox = nil, nil, nil
+	for _, r := range c.records {
+		if r != nil {
+			r.close()
+		}
+	}
+	c.streams, c.records, c.outbox = nil, nil, nil
 	c.server.sessions = slices.DeleteFunc(c.server.sessions, func(other *Session) bool { return other == c })
 	if c.named {
 		c.server.announce(native.EventClient|native.EventRemove, c.index, c)
@@ -98,6 +105,7 @@ func (c *Session) Outbox() []byte {
 	if len(c.outbox) < eventRoom {
 		c.gather()
 	}
+	c.deliver()
 	return c.outbox
 }
 

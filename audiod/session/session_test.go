@@ -51,7 +51,9 @@ type client struct {
 	version uint32
 	tag     uint32
 	events  []event
-	wanted  map[uint32]int // bytes by channel, from REQUESTs and creation
+	wanted  map[uint32]int    // bytes by channel, from REQUESTs and creation
+	heard   map[uint32][]byte // by channel of a record stream
+	pieces  int               // the longest packet of it
 }
 
 type event struct {
@@ -60,7 +62,7 @@ type event struct {
 }
 
 func (r *rig) open(uid uint32, grant policy.Grant) *client {
-	c := &client{t: r.t, wanted: map[uint32]int{}}
+	c := &client{t: r.t, wanted: map[uint32]int{}, heard: map[uint32][]byte{}}
 	c.s = r.server.Open(policy.Peer{UID: uid}, grant, func() error { return nil }, func() {})
 	return c
 }
@@ -92,8 +94,13 @@ func (c *client) take(tag uint32) (_ native.Op, fields []byte) {
 	op, n := nothing, len(out)
 	for len(out) > 0 {
 		end := native.HeaderSize + int(binary.BigEndian.Uint32(out)) // lists may be longer than what clients may send
-		payload := append([]byte(nil), out[native.HeaderSize:end]...)
+		head, payload := out[:native.HeaderSize], append([]byte(nil), out[native.HeaderSize:end]...)
 		out = out[end:]
+		if channel := binary.BigEndian.Uint32(head[4:]); channel != native.Invalid {
+			c.heard[channel] = append(c.heard[channel], payload...)
+			c.pieces = max(c.pieces, len(payload))
+			continue
+		}
 		o, g, f, err := native.ParseControl(payload)
 		if err != nil {
 			c.t.Fatal(err)

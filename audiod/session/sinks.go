@@ -108,6 +108,7 @@ func (s *Server) setDefault(k *sink) {
 	}
 	s.defaultSink = k
 	s.announceToOwner(native.EventServer|native.EventChange, native.Invalid)
+	s.sourcesChanged()
 	for _, p := range s.streams {
 		if p.follows && p.sink == old && !p.staying {
 			p.move(k)

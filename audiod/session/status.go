@@ -66,6 +66,7 @@ type User struct {
 	Volume      float64 `json:"volume_percent"` // of his virtual sink, the loudest channel
 	Muted       bool    `json:"muted"`
 	Ceiling     float64 `json:"ceiling_percent,omitempty"` // the most that his programs can set; not there for the owner
+	Mic         *Mic    `json:"microphone,omitempty"`      // likewise
 }
 
 // Connection is one client. UID and, on the Unix socket, PID and Program are the kernel's word; Claims is what the client says of itself.
@@ -157,6 +158,7 @@ func (s *Server) userStatus(u *user) User {
 	st := User{UID: u.uid, Name: u.name, Grant: u.grant.String(), Streams: u.streams, Buffered: maxBuffered - u.buffers.Left(), Volume: percent(u.volume), Muted: u.muted}
 	if u.grant != policy.Owner {
 		st.Ceiling = percent([]pcm.Volume{u.ceiling})
+		st.Mic = s.micStatus(u)
 	}
 	for _, c := range s.sessions {
 		if c.user == u {

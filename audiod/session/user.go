@@ -35,6 +35,8 @@ type user struct {
 	view   *sink
 	volume []pcm.Volume // of each channel
 	muted  bool
+
+	mic microphone
 }
 
 const spaceSize = 1 << 20 // numbers of one user
@@ -54,6 +56,7 @@ func (s *Server) user(uid uint32, grant policy.Grant) *user {
 		if level, ok := u.levels.Get(virtualKey); ok {
 			u.volume, u.muted = level.On(cmap), level.Muted
 		}
+		s.newMicrophone(u)
 		s.users[uid] = u
 	}
 	return u
@@ -82,7 +85,7 @@ func (s *Server) number(u *user) uint32 {
 	for {
 		n := u.base + u.next%spaceSize
 		u.next++
-		if s.client(n) == nil && s.stream(n) == nil {
+		if s.client(n) == nil && s.stream(n) == nil && s.recordOf(n) == nil {
 			return n
 		}
 	}
