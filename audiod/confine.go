@@ -13,6 +13,7 @@ import (
 // ConfineOptions names what the worker must still reach by path once it is confined.
 type ConfineOptions struct {
 	Write []string // files, or folders with all in them, that it opens for writing: the wav file, the folder of what is remembered. They must exist
+	Read  []string // files that it opens for reading: the wav file in place of a microphone
 }
 
 // Confine takes from this process, in every thread and for good, what serving sound does not need. Call it with the device and the loop
@@ -32,7 +33,7 @@ func Confine(opts ConfineOptions) (how string, err error) {
 	if err := renounce(); err != nil {
 		return "", err
 	}
-	files, err := confineFiles(opts.Write)
+	files, err := confineFiles(opts)
 	if err != nil {
 		return "", fmt.Errorf("confining the worker to its files: %w", err)
 	}
@@ -55,7 +56,7 @@ const (
 var soundFolder = "/dev/snd"
 
 // confineFiles applies Landlock as far as the kernel has it and says how far that is.
-func confineFiles(writable []string) (level string, err error) {
+func confineFiles(opts ConfineOptions) (level string, err error) {
 	version, err := llsys.LandlockGetABIVersion()
 	if err != nil || version < 1 {
 		return "no landlock in this kernel", nil
@@ -65,7 +66,10 @@ func confineFiles(writable []string) (level string, err error) {
 		landlock.PathAccess(readFile, "/etc").IgnoreIfMissing(),          // passwd and group, which are replaced when changed, so no narrower
 		landlock.PathAccess(readFile|readDir|write|ioctls, soundFolder).IgnoreIfMissing(),
 	}
-	for _, path := range writable {
+	for _, path := range opts.Read {
+		rules = append(rules, landlock.PathAccess(readFile, path).IgnoreIfMissing())
+	}
+	for _, path := range opts.Write {
 		access := readFile | write
 		if st, err := os.Stat(path); err != nil {
 			return "", err

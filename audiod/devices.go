@@ -10,15 +10,17 @@ import (
 	"sandbox-audio/audiod/session"
 )
 
-// devices are what the server's clients play on: those that were asked for, in step with the cards as they come and go. They belong to the
+// devices are what the server's clients play on and record from: those that were asked for, in step with the cards as they come and go. They belong to the
 // loop's goroutine.
 type devices struct {
 	loop   *loop.Loop
 	log    func(format string, args ...any)
 	cards  *device.Cards
 	server *session.Server
-	specs  []string // as for device.NewSinks
-	sinks  []sink
+
+	sinkSpecs, sourceSpecs []string // as for device.NewSinks and device.NewSources
+	sinks                  []sink
+	sources                []source
 }
 
 // sink is a device that clients play on.
@@ -27,15 +29,28 @@ type sink struct {
 	mixer  *mixer.Sink
 }
 
-// openDevices gives the server the sinks that specs name, and from now on those of cards that are plugged in.
-func openDevices(l *loop.Loop, specs []string, server *session.Server, log func(format string, args ...any)) (*devices, error) {
-	all, err := device.NewSinks(specs, l)
+// source is a device that they record from.
+type source struct {
+	device device.Source
+	mixer  *mixer.Source
+}
+
+// openDevices gives the server the sinks and sources that specs name, and from now on those of cards that are plugged in.
+func openDevices(l *loop.Loop, sinkSpecs, sourceSpecs []string, server *session.Server, log func(format string, args ...any)) (*devices, error) {
+	sinks, err := device.NewSinks(sinkSpecs, l)
 	if err != nil {
 		return nil, err
 	}
-	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, specs: specs}
-	for _, dev := range all {
+	sources, err := device.NewSources(sourceSpecs, l)
+	if err != nil {
+		return nil, err
+	}
+	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: sinkSpecs, sourceSpecs: sourceSpecs}
+	for _, dev := range sinks {
 		d.add(dev)
+	}
+	for _, dev := range sources {
+		d.addSource(dev)
 	}
 	d.cards.OnChange(d.changed)
 	return d, nil
@@ -61,21 +76,51 @@ func (d *devices) remove(gone func(device.Sink) bool) {
 	})
 }
 
+// addSource and removeSources do so with sources.
+func (d *devices) addSource(dev device.Source) {
+	d.cards.Connect(dev)
+	s := source{dev, mixer.NewSource(d.loop, dev, d.log)}
+	d.sources = append(d.sources, s)
+	d.server.AddSource(s.mixer)
+}
+
+func (d *devices) removeSources(gone func(name string) bool) {
+	d.sources = slices.DeleteFunc(d.sources, func(s source) bool {
+		if !gone(s.device.Name()) {
+			return false
+		}
+		d.server.RemoveSource(s.mixer)
+		d.cards.Disconnect(s.device)
+		return true
+	})
+}
+
 // changed is called when a card has come or gone. What was asked for and is on it goes with it.
 func (d *devices) changed(card string, there bool) {
-	on := func(dev device.Sink) bool {
-		return dev.Name() == "alsa:"+card || strings.HasPrefix(dev.Name(), "alsa:"+card+",")
-	}
+	named := func(name string) bool { return name == "alsa:"+card || strings.HasPrefix(name, "alsa:"+card+",") }
+	on := func(dev device.Sink) bool { return named(dev.Name()) }
 	if !there {
 		d.log("sound card %s has gone", card)
 		d.remove(on)
+		d.removeSources(named)
 		return
 	}
 	d.log("sound card %s is there", card)
-	wanted, err := device.NewSinks(d.specs, d.loop)
+	wanted, err := device.NewSinks(d.sinkSpecs, d.loop)
 	if err != nil {
 		d.log("%v", err)
 		return
+	}
+	sources, err := device.NewSources(d.sourceSpecs, d.loop)
+	if err != nil {
+		d.log("%v", err)
+		return
+	}
+	d.removeSources(named)
+	for _, dev := range sources {
+		if named(dev.Name()) {
+			d.addSource(dev)
+		}
 	}
 	d.remove(on) // it was asked for before it was there
 	for _, dev := range wanted {
@@ -88,8 +133,8 @@ func (d *devices) changed(card string, there bool) {
 	})
 }
 
-// names is the devices for people, and written the files that they write.
-func (d *devices) names() (text string, written []string) {
+// names is the devices that play for people; written is the files that they write, and read those that sources read.
+func (d *devices) names() (text string, written, read []string) {
 	var all []string
 	for _, s := range d.sinks {
 		state := s.mixer.State()
@@ -98,12 +143,20 @@ func (d *devices) names() (text string, written []string) {
 			written = append(written, file)
 		}
 	}
-	return strings.Join(all, "; "), written
+	for _, s := range d.sources {
+		if file, ok := strings.CutPrefix(s.device.Name(), "wav:"); ok {
+			read = append(read, file)
+		}
+	}
+	return strings.Join(all, "; "), written, read
 }
 
 // close lets all devices go.
 func (d *devices) close() {
 	for _, s := range d.sinks {
+		s.mixer.Close()
+	}
+	for _, s := range d.sources {
 		s.mixer.Close()
 	}
 	d.cards.Close()

@@ -34,14 +34,16 @@ import (
 
 // Options are what the daemon was told. The worker gets them through its keeper.
 type Options struct {
-	Listen   []string      // addresses, for ParseAddress; not used when a service manager hands sockets over
-	Allow    []string      // users and @groups who may play, for policy.NewRules
-	Owners   []uint32      // users with the owner's grant; Keep adds who started it and who it runs as
-	Devices  []string      // for device.NewSinks in the worker; none is "auto"
-	User     string        // whom root becomes; "" is "sandbox-audio"
-	State    string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
-	Ask      []string      // makes this binary a process that asks the owner, by Ask, with a uid and a process id behind it; none: nobody is asked
-	IdleExit time.Duration // without clients for so long, the worker ends; 0 is never
+	Listen      []string      // addresses, for ParseAddress; not used when a service manager hands sockets over
+	Allow       []string      // users and @groups who may play, for policy.NewRules
+	Owners      []uint32      // users with the owner's grant; Keep adds who started it and who it runs as
+	Devices     []string      // for device.NewSinks in the worker; none is "auto"
+	Sources     []string      // for device.NewSources likewise
+	Microphones []string      // what users may hear while their owner has said nothing else: USER=STATE, of none, deny, ask and allow
+	User        string        // whom root becomes; "" is "sandbox-audio"
+	State       string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
+	Ask         []string      // makes this binary a process that asks the owner, by Ask, with a uid and a process id behind it; none: nobody is asked
+	IdleExit    time.Duration // without clients for so long, the worker ends; 0 is never
 }
 
 const defaultUser = "sandbox-audio"

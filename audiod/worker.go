@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -40,12 +43,15 @@ func Work() error {
 	defer remembered.Close()
 	server := session.NewServer(l, refusals, log)
 	server.Remember(remembered)
-	devices, err := openDevices(l, opts.Devices, server, log)
+	if err := microphones(server, opts.Microphones); err != nil {
+		return err
+	}
+	devices, err := openDevices(l, opts.Devices, opts.Sources, server, log)
 	if err != nil {
 		return err
 	}
 	defer devices.close()
-	names, files := devices.names()
+	names, files, read := devices.names()
 	written = append(written, files...)
 	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{}, server: server}
 
@@ -68,7 +74,7 @@ func Work() error {
 	}
 	l.AtTurnEnd(cs.turnEnd)
 
-	how, err := Confine(ConfineOptions{Write: written})
+	how, err := Confine(ConfineOptions{Write: written, Read: read})
 	if err != nil {
 		return err
 	}
@@ -81,6 +87,29 @@ func Work() error {
 	}()
 	ready(names)
 	return l.Run()
+}
+
+// microphones tells the server what users may hear while the owner has said nothing, from entries of USER=STATE.
+func microphones(server *session.Server, entries []string) error {
+	for _, entry := range entries {
+		name, state, _ := strings.Cut(entry, "=")
+		access := memory.Access(state)
+		switch access {
+		case session.NoMicrophone, memory.Deny, memory.Ask, memory.Allow:
+		default:
+			return fmt.Errorf("--mic %s: it is USER=none, USER=deny, USER=ask or USER=allow", entry)
+		}
+		uid, err := strconv.ParseUint(name, 10, 32)
+		if err != nil {
+			u, err := user.Lookup(name)
+			if err != nil {
+				return fmt.Errorf("--mic %s: %w", entry, err)
+			}
+			uid, _ = strconv.ParseUint(u.Uid, 10, 32) // as Linux has them
+		}
+		server.Microphone(uint32(uid), access)
+	}
+	return nil
 }
 
 // newLog makes a log that never keeps its caller waiting: lines go through a side goroutine, and where that is behind by many they are

@@ -40,9 +40,12 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Listen, "listen", nil, "address to serve, may be repeated")
 	f.StringArrayVar(&o.Allow, "allow", nil, "`USER or @GROUP` that may play, may be repeated")
 	f.StringArrayVar(&o.Devices, "device", nil, "where the sound goes, may be repeated, the first is the default: "+device.Forms)
+	f.StringArrayVar(&o.Sources, "source", nil, "what the microphone is, may be repeated, the first is the default: "+device.SourceForms)
+	f.StringArrayVar(&o.Microphones, "mic", nil, "`USER=STATE`: what a user hears of it as long as you say nothing else, may be repeated; none (there is no microphone), deny, ask or allow")
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
 	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
 	completeFlag(cmd, "device", deviceWords)
+	completeFlag(cmd, "source", deviceWords)
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
 }
