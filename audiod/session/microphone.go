@@ -43,10 +43,10 @@ const (
 	checkEvery = 30 * time.Second // at most, while a stream hears by a permission that ends: the machine may sleep, and its clock be set
 )
 
-// Question says who wants to hear the microphone: UID and, where the kernel tells, Program; Claims is what the client says of itself.
+// Question says who wants to hear the microphone: the user and, where the kernel tells, the process that records; 0 where it does not.
 type Question struct {
-	UID             uint32
-	Program, Claims string
+	UID uint32
+	PID int32
 }
 
 // Answer is what came of a Question: For is how long Allow holds, 0 as long as there are streams of that user.
@@ -55,7 +55,7 @@ type Answer struct {
 	For   time.Duration
 }
 
-// Asker asks the owner. It must return at once, and have answer called on the loop when there is one.
+// Asker asks the owner. It must not wait for him: answer is called on the loop, when there is one, perhaps at once.
 type Asker func(q Question, answer func(Answer))
 
 // AskWith has the owner asked by ask. Without it nobody is, and "ask" is "deny". Call it before the first session.
@@ -188,8 +188,7 @@ func (s *Server) ask(r *record) {
 		return
 	}
 	u.mic.asking = true
-	claims, _ := r.session.props.Get("application.name")
-	s.asker(Question{UID: u.uid, Program: program(r.session.peer.PID), Claims: native.Clean(claims)}, func(a Answer) { s.answered(u, a) })
+	s.asker(Question{u.uid, r.session.peer.PID}, func(a Answer) { s.answered(u, a) })
 }
 
 // recordedBy reports whether u has a record stream.
