@@ -52,8 +52,13 @@ func Enter(args []string) int {
 		err = keepBus(args[1], args[2])
 	case len(args) == 2 && args[0] == busDaemonArg:
 		err = becomeBusDaemon(args[1])
+	case len(args) > 2 && args[0] == signalArg:
+		err = sendSignal(args[1:])
 	default:
 		code, err = enter(args)
+	}
+	if err != nil && code == 0 {
+		code = 1
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	requestWait = 10 * time.Second // until the entry program must have taken what we send
-	leaveWait   = 2 * time.Second  // for sudo or su to end after the entry program
+	requestWait = 10 * time.Second  // until the entry program must have taken what we send
+	runSocket   = "@sandbox-audio-" // the names of the sockets that entry programs are given begin so
+	leaveWait   = 2 * time.Second   // for sudo or su to end after the entry program
 )
 
 // Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
@@ -118,7 +119,7 @@ func (r *running) close() {
 func (r *running) begin(out *stdio) (status int, err error) {
 	var random [16]byte
 	rand.Read(random[:])
-	name := "@sandbox-audio-" + hex.EncodeToString(random[:])
+	name := runSocket + hex.EncodeToString(random[:])
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: name})
 	if err != nil {
 		return StatusFailed, err

@@ -105,3 +105,16 @@ func deviceWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
+
+// runningArgs completes the name of a program that runs as a helper.
+func runningArgs(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	owner, err := launcher.Owner()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	programs, _ := launcher.ListPrograms(owner)
+	for _, p := range programs {
+		names = append(names, p.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -85,7 +85,7 @@ func prepareMachine(t *testing.T, owner string) {
 	}{
 		"/usr/local/bin/sandbox-audio": {self, 0o755},
 		"/usr/local/bin/as-owner":      {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
-		"/usr/local/bin/eventually":    {[]byte("#!/bin/sh\nfor i in $(seq 2000); do \"$@\" && exit; sleep 0.01; done; exit 1\n"), 0o755},
+		"/usr/local/bin/eventually":    {[]byte("#!/bin/sh\nend=$(($(date +%s) + 20))\nuntil \"$@\"; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.01; done\n"), 0o755},
 	} {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)

@@ -4,113 +4,119 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"sandbox-audio/audiod/native"
-	"sandbox-audio/audiod/pcm"
-	"sandbox-audio/audiod/session"
+	"sandbox-audio/holder"
+	"sandbox-audio/launcher"
 )
 
-// sounding is a stream and whose it is. UID and, over the Unix socket, PID and Program are the kernel's word.
-type sounding struct {
-	Index   uint32   `json:"index"`
-	Does    string   `json:"does"` // plays or records
-	State   string   `json:"state"`
-	UID     uint32   `json:"uid"`
-	User    string   `json:"user"`
-	PID     int32    `json:"pid,omitempty"`
-	Program string   `json:"program,omitempty"`
-	Claims  string   `json:"claims,omitempty"` // what the program calls itself
-	Name    string   `json:"name,omitempty"`   // what it calls the stream
-	Volume  float64  `json:"volume_percent"`
-	Muted   bool     `json:"muted"`
-	Peak    *float64 `json:"peak,omitempty"` // of what plays; full scale 1
-}
-
-func newPsCommand() *cobra.Command {
-	var o soundOptions
+func newPSCommand() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ps",
-		Short: "List who plays and who records",
-		Long: `List every stream: whose it is by the kernel's word, what it calls itself, how loud it is set and how loud it is. Its number is what volume
-and mute take.`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return runPs(o, os.Stdout) },
+		Short: "List what runs as your helpers",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return runPS(os.Stdout, asJSON) },
 	}
-	addServerFlag(cmd, &o.server)
-	addJSONFlag(cmd, &o.json)
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-func runPs(o soundOptions, out io.Writer) error {
-	return withDaemon(o.server, "ps", func(c *native.Client, st session.Status) error {
-		all, err := soundings(c, st)
-		if err != nil {
-			return err
+func runPS(out io.Writer, asJSON bool) error {
+	owner, err := launcher.Owner()
+	if err != nil {
+		return err
+	}
+	programs, err := launcher.ListPrograms(owner)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(out, programs)
+	}
+	if len(programs) == 0 {
+		fmt.Fprintln(os.Stderr, "nothing runs as a helper of yours")
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PID\tHELPER\tFOR\tPROCESSES\tMEMORY\tCOMMAND")
+	for _, p := range programs {
+		command := holder.Printable(strings.Join(p.Command, " "))
+		if p.Name == "" {
+			command += "   (left behind by a program that has ended)"
 		}
-		if o.json {
-			return printJSON(out, all)
-		}
-		if len(all) == 0 {
-			fmt.Fprintln(os.Stderr, "nobody plays or records")
-			return nil
-		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "STREAM\tUSER\tPROGRAM\tCALLS ITSELF\tNAME\tDOES\tVOLUME\tLEVEL\n")
-		for _, s := range all {
-			program, does, volume, level := s.Program, s.Does, fmt.Sprintf("%.0f %%", s.Volume), "-"
-			if s.PID != 0 {
-				program += fmt.Sprintf(" (%d)", s.PID)
-			}
-			if s.State == "corked" || s.State == "waiting" {
-				does += ", " + s.State
-			}
-			if s.Muted {
-				volume = "muted"
-			}
-			if s.Peak != nil {
-				level = decibel(*s.Peak)
-			}
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Index, s.User, dash(program), dash(s.Claims), dash(s.Name), does, volume, level)
-		}
-		return w.Flush()
-	})
+		fmt.Fprintf(w, "%d\t%s\t%v\t%d\t%d MB\t%s\n", p.PID, p.Helper, time.Since(p.Started).Round(time.Second), p.Processes, p.Memory>>20, command)
+	}
+	return w.Flush()
 }
 
-func soundings(c *native.Client, st session.Status) ([]sounding, error) {
-	all := []sounding{}
-	add := func(s sounding, connection uint32) {
-		for _, k := range st.Connections {
-			if k.Index == connection {
-				s.UID, s.User, s.PID, s.Program, s.Claims = k.UID, userName(k.UID), k.PID, k.Program, k.Claims
-			}
-		}
-		all = append(all, s)
+func newStopCommand() *cobra.Command {
+	var profile string
+	cmd := &cobra.Command{
+		Use:   "stop [APP]",
+		Short: "End what runs as the helper",
+		Long: `End the programs called APP that run as the helper, with all they have started, or without APP everything that does. A program has five seconds to end
+by itself.
+
+Exit status: 0 ended, or nothing to end; 1 failed.`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: runningArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runStop(profile, append(args, "")[0])
+		},
 	}
-	for _, s := range st.Streams {
-		add(sounding{Index: s.Index, Does: "plays", State: s.State, Name: s.Name, Volume: s.Volume, Muted: s.Muted, Peak: &s.Peak}, s.Connection)
-	}
-	var records native.SourceOutputInfoList
-	if err := c.Call(native.OpGetSourceOutputInfoList, nil, &records); err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		state := "recording"
-		if r.Corked {
-			state = "corked"
-		}
-		add(sounding{Index: r.Index, Does: "records", State: state, Name: native.Clean(r.Name), Volume: asPercent(r.Volume), Muted: r.Muted}, r.Client)
-	}
-	return all, nil
+	addProfileFlag(cmd, &profile)
+	return cmd
 }
 
-// asPercent is the loudest channel of a volume.
-func asPercent(v native.CVolume) float64 {
-	if len(v) == 0 {
-		return 100
+func runStop(profile, app string) error {
+	owner, err := ownerHimself()
+	if err != nil {
+		return err
 	}
-	return float64(slices.Max(v)) * 100 / float64(pcm.VolumeNorm)
+	config, err := launcher.LoadConfig(profile)
+	if err != nil {
+		return err
+	}
+	n, err := launcher.Stop(owner, config, profile, app)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		fmt.Fprintln(os.Stderr, "nothing to end; see what runs: sandbox-audio ps")
+	}
+	return nil
+}
+
+func newShellCommand() *cobra.Command {
+	o := runOptions{display: "none"}
+	cmd := &cobra.Command{
+		Use:   "shell",
+		Short: "Start a shell as the helper",
+		Long: `Start a shell as the helper, in the helper's home, without display: to look around, or to see what a program would be able to reach.
+
+Exit status: the shell's.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			status, err := runRun(o, []string{shellOf()})
+			if status == 0 && err == nil {
+				return nil
+			}
+			return &statusError{status, err}
+		},
+	}
+	addProfileFlag(cmd, &o.profile)
+	return cmd
+}
+
+// shellOf is the shell a helper gets; its account has none.
+func shellOf() string {
+	if _, err := os.Stat("/bin/bash"); err == nil {
+		return "/bin/bash"
+	}
+	return "/bin/sh"
 }

@@ -79,9 +79,9 @@ func runRun(o runOptions, args []string) (status int, err error) {
 		return 0, nil
 	}
 	if o.menu {
-		log, err := launcher.ProgramLog(o.profile, args[0])
-		if err != nil {
-			return launcher.StatusFailed, err
+		log, logErr := launcher.ProgramLog(o.profile, args[0])
+		if logErr != nil {
+			return launcher.StatusFailed, logErr
 		}
 		defer log.Close()
 		plan.Output = log
