@@ -18,8 +18,16 @@ type card struct {
 	named
 	alsa    string // its id, as in /proc/asound/cards
 	off     bool
-	sinks   []*mixer.Sink
+	devices []onCard
 	offsets map[string]time.Duration // added to the latency that is told of a port
+}
+
+// onCard is a sink or source of a card.
+type onCard interface {
+	State() mixer.State
+	Suspend(bool)
+	Ports() (all []mixer.Port, active string)
+	CardInfo() (mixer.CardInfo, bool)
 }
 
 const (
@@ -27,8 +35,8 @@ const (
 	profileOff = "off"
 )
 
-// cardOf is the card that a --device form names, made when it is new; nil for what is on no card.
-func (s *Server) cardOf(form string) *card {
+// join puts m on the card that its --device form names, which is made when it is new; nil for what is on no card.
+func (s *Server) join(form string, m onCard) *card {
 	address, ok := strings.CutPrefix(form, "alsa:")
 	if !ok {
 		return nil
@@ -36,23 +44,24 @@ func (s *Server) cardOf(form string) *card {
 	id, _, _ := strings.Cut(address, ",")
 	for _, d := range s.cards {
 		if d.alsa == id {
+			d.devices = append(d.devices, m)
 			s.announceToOwner(native.EventCard|native.EventChange, d.index)
 			return d
 		}
 	}
-	d := &card{named: named{s.nextCard, unused(s.cards, deviceName("alsa_card", "alsa:"+id))}, alsa: id, offsets: map[string]time.Duration{}}
+	d := &card{named: named{s.nextCard, unused(s.cards, deviceName("alsa_card", "alsa:"+id))}, alsa: id, devices: []onCard{m}, offsets: map[string]time.Duration{}}
 	s.nextCard++
 	s.cards = append(s.cards, d)
 	s.announceToOwner(native.EventCard|native.EventNew, d.index)
 	return d
 }
 
-// leave takes a sink off its card, and the card away with the last one.
-func (s *Server) leave(m *mixer.Sink) {
+// leave takes m off its card, and the card away with the last of its devices.
+func (s *Server) leave(m onCard) {
 	for _, d := range s.cards {
-		if i := slices.Index(d.sinks, m); i >= 0 {
-			d.sinks = slices.Delete(d.sinks, i, i+1)
-			if len(d.sinks) == 0 {
+		if i := slices.Index(d.devices, m); i >= 0 {
+			d.devices = slices.Delete(d.devices, i, i+1)
+			if len(d.devices) == 0 {
 				s.cards = slices.DeleteFunc(s.cards, func(other *card) bool { return other == d })
 				s.announceToOwner(native.EventCard|native.EventRemove, d.index)
 			} else {
@@ -104,27 +113,33 @@ func (c *Session) cardInfoList(r *request) error {
 }
 
 func (d *card) describe() native.CardInfo {
-	description, _, _ := strings.Cut(d.sinks[0].State().Description, ", ")
+	description, _, _ := strings.Cut(d.devices[0].State().Description, ", ")
 	description = native.Clean(description)
+	on := native.CardProfile{Name: profileOn, Description: "On", Priority: 1, Available: 1}
 	info := native.CardInfo{Index: d.index, Name: d.name, Module: native.Invalid, Driver: "sandbox-audio", ActiveProfile: profileOn,
-		Profiles: []native.CardProfile{
-			{Name: profileOn, Description: "On", Sinks: uint32(len(d.sinks)), Priority: 1, Available: 1},
-			{Name: profileOff, Description: "Off", Available: 1}},
 		Props: native.Text("device.description", description, "device.string", "alsa:"+d.alsa, "device.api", "alsa", "device.class", "sound")}
-	if says, ok := d.sinks[0].CardInfo(); ok {
+	if says, ok := d.devices[0].CardInfo(); ok {
 		info.Props = append(info.Props, native.Text("alsa.driver_name", native.Clean(says.Driver), "alsa.card_name", native.Clean(says.Name),
 			"alsa.long_card_name", native.Clean(says.LongName), "alsa.mixer_name", native.Clean(says.Mixer), "alsa.components", native.Clean(says.Components))...)
 	}
 	if d.off {
 		info.ActiveProfile = profileOff
 	}
-	for _, m := range d.sinks {
+	for _, m := range d.devices {
+		direction := uint8(1)
+		if _, captures := m.(*mixer.Source); captures {
+			direction = 2
+			on.Sources++
+		} else {
+			on.Sinks++
+		}
 		ports, _ := m.Ports()
 		for _, p := range ports {
 			info.Ports = append(info.Ports, native.CardPort{Name: p.Name, Description: p.Description, Priority: p.Priority, Available: native.Available(p.Plug),
-				Direction: 1, Profiles: []string{profileOn}, LatencyOffset: int64(d.offsets[p.Name] / time.Microsecond), Type: p.Type})
+				Direction: direction, Profiles: []string{profileOn}, LatencyOffset: int64(d.offsets[p.Name] / time.Microsecond), Type: p.Type})
 		}
 	}
+	info.Profiles = []native.CardProfile{on, {Name: profileOff, Description: "Off", Available: 1}}
 	return info
 }
 
@@ -151,14 +166,35 @@ func (s *Server) turnCard(d *card, off bool) {
 		return
 	}
 	d.off = off
-	for _, m := range d.sinks {
-		if m.Suspend(off); off {
-			s.hide(m)
-		} else {
-			s.show(m, d)
+	for _, m := range d.devices {
+		m.Suspend(off)
+		switch m := m.(type) {
+		case *mixer.Sink:
+			if off {
+				s.hide(m)
+			} else {
+				s.show(m, d)
+			}
+		case *mixer.Source:
+			if off {
+				s.hideSource(m)
+			} else {
+				s.showSource(m, d)
+			}
 		}
 	}
 	s.announceToOwner(native.EventCard|native.EventChange, d.index)
+}
+
+// ports are those of a sink or source, and the name of the one in use.
+func ports(m interface {
+	Ports() ([]mixer.Port, string)
+}) (all []native.Port, active string) {
+	has, active := m.Ports()
+	for _, p := range has {
+		all = append(all, native.Port{Name: p.Name, Description: p.Description, Priority: p.Priority, Available: native.Available(p.Plug), Type: p.Type})
+	}
+	return all, active
 }
 
 func (c *Session) setSinkPort(r *request) error {
@@ -178,6 +214,26 @@ func (c *Session) setSinkPort(r *request) error {
 		return native.ErrIO
 	}
 	c.server.turned(k)
+	return c.reply(r.tag, nil)
+}
+
+func (c *Session) setSourcePort(r *request) error {
+	var m native.SetPort
+	if err := c.decode(r, &m); err != nil {
+		return err
+	}
+	o, err := c.findSource(m.Index, m.Name)
+	if err != nil {
+		return err
+	}
+	if ports, _ := o.mixer.Ports(); !slices.ContainsFunc(ports, func(p mixer.Port) bool { return p.Name == m.Port }) {
+		return native.ErrNoEntity
+	}
+	if err := o.mixer.SetPort(m.Port); err != nil {
+		c.server.log("port %s of %s: %v", native.Clean(m.Port), o.name, err)
+		return native.ErrIO
+	}
+	c.server.sourceTurned(o)
 	return c.reply(r.tag, nil)
 }
 

@@ -173,3 +173,76 @@ func TestStreamsReturnToACard(t *testing.T) {
 		t.Errorf("against the owner's word they play on %q", got)
 	}
 }
+
+// headset is a card's capture side, with two microphones.
+type headset struct {
+	*devicetest.Mic
+	active string
+}
+
+func (h *headset) Name() string { return "alsa:Lap top,0" }
+func (h *headset) Ports() ([]device.Port, string) {
+	return []device.Port{{Name: "inner"}, {Name: "boom", Plug: device.Plugged}}, h.active
+}
+func (h *headset) SetPort(name string) error { h.active = name; return nil }
+func (h *headset) OnPorts(func())            {}
+
+// A card that plays and captures is one card, whose source comes and goes with it.
+func TestCardsThatCapture(t *testing.T) {
+	r := newMicRig(t, device.Config{})
+	owner := r.connect(ownerUID, policy.Owner, 35)
+	owner.subscribe()
+	sink := mixer.NewSink(r.clock, &laptop{Card: devicetest.New(r.clock, device.Config{}), active: "speaker"}, t.Logf)
+	dev := &headset{Mic: devicetest.NewMic(r.clock, device.Config{}), active: "inner"}
+	source := mixer.NewSource(r.clock, dev, t.Logf)
+	const name = "alsa_input.Lap.top.0"
+	r.server.AddSink(sink)
+	r.server.AddSource(source)
+
+	card := func() (info native.CardInfo) {
+		owner.must(native.OpGetCardInfo, &native.ByIndexOrName{Index: native.Invalid, Name: "alsa_card.Lap.top"}, &info)
+		return info
+	}
+	look := func() (info native.SourceInfo, err error) {
+		err = owner.call(native.OpGetSourceInfo, &native.ByIndexOrName{Index: native.Invalid, Name: name}, &info)
+		return info, err
+	}
+	if c := card(); c.Profiles[0].Sinks != 1 || c.Profiles[0].Sources != 1 || len(c.Ports) != 4 || c.Ports[3].Name != "boom" || c.Ports[3].Direction != 2 {
+		t.Errorf("%+v", c)
+	}
+	if o, err := look(); err != nil || o.Card != card().Index || len(o.Ports) != 2 || o.ActivePort != "inner" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	owner.must(native.OpSetSourcePort, &native.SetPort{Index: native.Invalid, Name: name, Port: "boom"}, nil)
+	if dev.active != "boom" {
+		t.Error("the port was not changed")
+	}
+	if err := owner.call(native.OpSetSourcePort, &native.SetPort{Index: native.Invalid, Name: name, Port: "none"}, nil); err != native.ErrNoEntity {
+		t.Errorf("a port that is not there: %v", err)
+	}
+
+	request := recordingRequest()
+	request.SourceName = name
+	owner.record(request)
+	on := func() string { return r.server.records[0].source.name }
+	owner.must(native.OpSetCardProfile, &native.SetPort{Index: native.Invalid, Name: "alsa_card.Lap.top", Port: "off"}, nil)
+	if _, err := look(); err != native.ErrNoEntity || on() == name || dev.IsOpen() {
+		t.Errorf("switched off: %v, recording from %s, open %v", err, on(), dev.IsOpen())
+	}
+	owner.must(native.OpSetCardProfile, &native.SetPort{Index: native.Invalid, Name: "alsa_card.Lap.top", Port: "on"}, nil)
+	if on() != name {
+		t.Error("switched on again, but recording goes on from ", on())
+	}
+	r.server.RemoveSink(sink)
+	if c := card(); c.Profiles[0].Sinks != 0 {
+		t.Errorf("%+v", c)
+	}
+	r.server.RemoveSource(source)
+	if on() == name || len(r.server.cards) != 0 {
+		t.Errorf("unplugged: recording from %s, cards %v", on(), r.server.cards)
+	}
+	r.server.AddSource(source)
+	if on() != name {
+		t.Error("plugged in again, but recording goes on from ", on())
+	}
+}

@@ -86,7 +86,7 @@ var commands = [native.NumOps]command{
 	native.OpKillClient:           {do: (*Session).killClient, grant: policy.Owner},
 
 	// What is the owner's alone, and is not served to him yet.
-	native.OpSetSourcePort: {grant: policy.Owner},
+	native.OpSetSourcePort: {do: (*Session).setSourcePort, grant: policy.Owner},
 
 	native.OpCreateRecordStream:           {do: (*Session).createRecord},
 	native.OpDeleteRecordStream:           {do: (*Session).deleteRecord},

@@ -44,11 +44,7 @@ const (
 // AddSink lets clients play on m, as loud as it was when it was last there. The first sink is the default, until the one comes that the owner
 // chose, or that was the default when it left. Streams that had to leave it return.
 func (s *Server) AddSink(m *mixer.Sink) {
-	d := s.cardOf(m.Name())
-	if d != nil {
-		d.sinks = append(d.sinks, m)
-	}
-	s.show(m, d)
+	s.show(m, s.join(m.Name(), m))
 }
 
 // RemoveSink takes m from the clients for good. Its streams go to the default, which is the first sink that is left or, when there is none, silence.

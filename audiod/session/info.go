@@ -114,11 +114,7 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 		info.Flags |= native.Hardware
 		info.Props = append(info.Props, native.Text("device.api", "alsa")...)
 	}
-	ports, active := m.Ports()
-	for _, p := range ports {
-		info.Ports = append(info.Ports, native.Port{Name: p.Name, Description: p.Description, Priority: p.Priority, Available: native.Available(p.Plug), Type: p.Type})
-	}
-	info.ActivePort = active
+	info.Ports, info.ActivePort = ports(m)
 	if m.Hardware() {
 		info.Flags |= native.HardwareVolume | native.HardwareMute
 	}

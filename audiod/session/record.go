@@ -24,6 +24,7 @@ type record struct {
 	source  *source // it records from, as its client knows it
 	chosen  *source // that the owner moved a helper's stream to, or nil
 	follows bool    // to wherever the default source is
+	home    string  // the source that left under it, to which it returns; "" for none
 	staying bool    // may not be moved
 	fragile bool    // dies with the source's being suspended
 	direct  *playback

@@ -62,9 +62,6 @@ func (s *Server) turned(k *sink) {
 	if k.card != nil { // its ports, perhaps
 		s.announceToOwner(native.EventCard|native.EventChange, k.card.index)
 	}
-	if k.card != nil {
-		s.announceToOwner(native.EventCard|native.EventChange, k.card.index)
-	}
 }
 
 // turn sets the volume of a helper's virtual sink.

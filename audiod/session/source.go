@@ -20,6 +20,7 @@ type source struct {
 	named
 	mixer *mixer.Source // nil in a helper's microphone
 	of    *sink         // that it is the monitor of, or nil
+	card  *card         // nil where it is on none
 }
 
 // The one source of every helper.
@@ -28,14 +29,32 @@ const (
 	microphoneKey  = "source:" + microphoneName // of its volume in the memory
 )
 
-// AddSource lets clients record from m, as loud as it was when it was last there.
+// AddSource lets clients record from m, as loud as it was when it was last there. Streams that had to leave it return.
 func (s *Server) AddSource(m *mixer.Source) {
-	s.addSource(&source{named{name: unused(s.sources, deviceName("alsa_input", m.Name()))}, m, nil})
+	s.showSource(m, s.join(m.Name(), m))
+}
+
+// showSource makes m one of the sources that there are, and hideSource none of them.
+func (s *Server) showSource(m *mixer.Source, d *card) {
+	o := &source{named: named{name: unused(s.sources, deviceName("alsa_input", m.Name()))}, mixer: m, card: d}
+	s.addSource(o)
+	for _, r := range s.records {
+		if r.home == o.name {
+			r.home = ""
+			r.move(o)
+		}
+	}
+}
+
+func (s *Server) hideSource(m *mixer.Source) {
+	if i := slices.IndexFunc(s.sources, func(o *source) bool { return o.mixer == m }); i >= 0 {
+		s.removeSource(s.sources[i])
+	}
 }
 
 // addMonitor lets the owner record what k plays.
 func (s *Server) addMonitor(k *sink) {
-	k.monitor = &source{named{name: unused(s.sources, k.name+".monitor")}, mixer.NewMonitor(k.mixer, nil), k}
+	k.monitor = &source{named: named{name: unused(s.sources, k.name+".monitor")}, mixer: mixer.NewMonitor(k.mixer, nil), of: k}
 	s.addSource(k.monitor)
 }
 
@@ -55,9 +74,8 @@ func (s *Server) addSource(o *source) {
 
 // RemoveSource takes m from the clients: those who record from it go on with the default, and helpers with another microphone, or silence.
 func (s *Server) RemoveSource(m *mixer.Source) {
-	if i := slices.IndexFunc(s.sources, func(o *source) bool { return o.mixer == m }); i >= 0 {
-		s.removeSource(s.sources[i])
-	}
+	s.hideSource(m)
+	s.leave(m)
 }
 
 func (s *Server) removeSource(o *source) {
@@ -70,6 +88,9 @@ func (s *Server) removeSource(o *source) {
 		case r.staying || usual == nil:
 			r.kill()
 		default:
+			if r.home == "" && o.card != nil {
+				r.home = o.name
+			}
 			r.move(usual)
 		}
 	}
@@ -222,6 +243,10 @@ func (c *Session) describeSource(o *source) native.SourceInfo {
 	if state.Suspended {
 		info.State = native.DeviceSuspended
 	}
+	if o.card != nil {
+		info.Card = o.card.index
+	}
+	info.Ports, info.ActivePort = ports(o.mixer)
 	if o.mixer.Hardware() {
 		info.Flags |= native.Hardware | native.HardwareVolume | native.HardwareMute
 	}
@@ -276,6 +301,9 @@ func (s *Server) sourceTurned(o *source) {
 	_, cmap := o.mixer.Spec()
 	s.memory.Devices().Set(o.name, memory.Level{Volume: slices.Clone(volume), Map: cmap, Muted: muted})
 	s.announceToOwner(native.EventSource|native.EventChange, o.index)
+	if o.card != nil { // its ports, perhaps
+		s.announceToOwner(native.EventCard|native.EventChange, o.card.index)
+	}
 }
 
 func (c *Session) setDefaultSource(r *request) error {

@@ -136,7 +136,7 @@ func (c *Session) moveSourceOutput(r *request) error {
 		return nil
 	}
 	rec.move(o)
-	rec.follows = o == c.server.defaultSource()
+	rec.follows, rec.home = o == c.server.defaultSource(), ""
 	return nil
 }
 
