@@ -32,6 +32,8 @@ type request struct {
 	RuntimeDir string   `json:"runtime_dir"`
 	Umask      int      `json:"umask"`
 
+	Shares []string `json:"shares,omitempty"` // folders shared with the owner
+
 	Terminal *terminalRequest `json:"terminal,omitempty"` // nil for none
 
 	Wayland string `json:"wayland,omitempty"`  // the socket to make in the runtime directory for a compositor; empty for none

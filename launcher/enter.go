@@ -127,6 +127,7 @@ func enter(args []string) (int, error) {
 	for _, fd := range served {
 		_ = unix.Close(fd)
 	}
+	defer keepShares(req.Shares, os.Geteuid(), ownerUID)()
 	return supervise(conn, pid)
 }
 

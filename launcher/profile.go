@@ -31,20 +31,21 @@ const (
 // in /var/lib/sandbox-audio/OWNERUID/PROFILE.json, which root alone writes and everyone reads; teardown removes what
 // stands there and nothing else.
 type Profile struct {
-	Name       string `json:"profile"`
-	Owner      string `json:"owner"`
-	OwnerUID   int    `json:"owner_uid"`
-	Helper     string `json:"helper"`
-	HelperUID  int    `json:"helper_uid"` // 0 until the account is made
-	HelperGID  int    `json:"helper_gid"`
-	Home       string `json:"home"`
-	ClientConf string `json:"client_conf"`
-	Port       int    `json:"port"`               // on 127.0.0.1
-	Socket     string `json:"socket"`             // of the owner's daemon
-	RuntimeDir string `json:"runtime_dir"`        // the helper's XDG_RUNTIME_DIR
-	Entry      string `json:"entry"`              // the entry program
-	Rule       string `json:"rule,omitempty"`     // in the sudoers folder; none where the owner is root
-	Tmpfiles   string `json:"tmpfiles,omitempty"` // none where nothing reads tmpfiles.d
+	Name       string  `json:"profile"`
+	Owner      string  `json:"owner"`
+	OwnerUID   int     `json:"owner_uid"`
+	Helper     string  `json:"helper"`
+	HelperUID  int     `json:"helper_uid"` // 0 until the account is made
+	HelperGID  int     `json:"helper_gid"`
+	Home       string  `json:"home"`
+	ClientConf string  `json:"client_conf"`
+	Port       int     `json:"port"`               // on 127.0.0.1
+	Socket     string  `json:"socket"`             // of the owner's daemon
+	RuntimeDir string  `json:"runtime_dir"`        // the helper's XDG_RUNTIME_DIR
+	Entry      string  `json:"entry"`              // the entry program
+	Rule       string  `json:"rule,omitempty"`     // in the sudoers folder; none where the owner is root
+	Tmpfiles   string  `json:"tmpfiles,omitempty"` // none where nothing reads tmpfiles.d
+	Shares     []Share `json:"shares,omitempty"`
 }
 
 // shared is the record of what several profiles use; it goes with the last of them.

@@ -82,6 +82,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	defer out.close()
 	r := &running{plan: p, say: say, door: way, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
+	defer keepShares(p.request.Shares, os.Getuid(), p.Helper.UID)()
 	if status, err := r.begin(out); err != nil || status != 0 {
 		return status, err
 	}

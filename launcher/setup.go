@@ -183,6 +183,9 @@ func (c *change) steps() []Step {
 	if c.profile.Tmpfiles != "" {
 		steps = append(steps, &tmpfilesStep{c})
 	}
+	for _, share := range c.profile.Shares {
+		steps = append(steps, &shareStep{c, share})
+	}
 	steps = append(steps, &runningStep{c})
 	if c.profile.Rule != "" {
 		steps = append(steps, &ruleStep{c})

@@ -22,6 +22,7 @@ var commands = []func() *cobra.Command{
 	newTeardownCommand,
 	newProfileCommand,
 	newDesktopCommand,
+	newShareCommand,
 	newAliasCommand,
 	newPSCommand,
 	newStopCommand,
