@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"sandbox-audio/audiod/bridge"
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/mixer"
@@ -21,6 +22,10 @@ type devices struct {
 	sinkSpecs, sourceSpecs []string // as for device.NewSinks and device.NewSources
 	sinks                  []sink
 	sources                []source
+
+	link       *bridge.Link // to the owner's sound server; nil: none is played at
+	bridged    []*mixer.Sink
+	microphone *bridge.Source
 }
 
 // sink is a device that clients play on.
@@ -35,17 +40,22 @@ type source struct {
 	mixer  *mixer.Source
 }
 
-// openDevices gives the server the sinks and sources that specs name, and from now on those of cards that are plugged in.
-func openDevices(l *loop.Loop, sinkSpecs, sourceSpecs []string, server *session.Server, log func(format string, args ...any)) (*devices, error) {
-	sinks, err := device.NewSinks(sinkSpecs, l)
+// openDevices gives the server the sinks and sources that opts name, and from now on those of cards that are plugged in.
+func openDevices(l *loop.Loop, opts Options, server *session.Server, log func(format string, args ...any)) (*devices, error) {
+	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources}
+	if len(d.sinkSpecs) < len(opts.Devices) {
+		if err := d.bridge(opts.dials); err != nil {
+			return nil, err
+		}
+	}
+	sinks, err := d.wantedSinks()
 	if err != nil {
 		return nil, err
 	}
-	sources, err := device.NewSources(sourceSpecs, l)
+	sources, err := d.wantedSources()
 	if err != nil {
 		return nil, err
 	}
-	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: sinkSpecs, sourceSpecs: sourceSpecs}
 	for _, dev := range sinks {
 		d.add(dev)
 	}
@@ -54,6 +64,42 @@ func openDevices(l *loop.Loop, sinkSpecs, sourceSpecs []string, server *session.
 	}
 	d.cards.OnChange(d.changed)
 	return d, nil
+}
+
+// wantedSinks and wantedSources are those that are asked for, as far as there are such now; at the owner's sound server aside.
+func (d *devices) wantedSinks() ([]device.Sink, error) {
+	if d.link != nil && len(d.sinkSpecs) == 0 {
+		return nil, nil
+	}
+	return device.NewSinks(d.sinkSpecs, d.loop)
+}
+
+func (d *devices) wantedSources() ([]device.Source, error) {
+	if d.link != nil && (len(d.sourceSpecs) == 0 || slices.Equal(d.sourceSpecs, []string{auto})) {
+		return []device.Source{d.microphone}, nil
+	}
+	return device.NewSources(d.sourceSpecs, d.loop)
+}
+
+// bridge lets clients play at the owner's sound server: each helper on a sink of his own, and everybody else on one more.
+func (d *devices) bridge(dials int) error {
+	dial, err := dialer(d.loop, dials)
+	if err != nil {
+		return err
+	}
+	d.link = bridge.New(d.loop, "sandbox-audio", d.log)
+	d.link.Connect(d.loop, dial)
+	d.microphone = d.link.NewSource("sandbox-audio")
+	at := func(name, title string) *mixer.Sink {
+		b := d.link.NewSink(name, title)
+		m := mixer.NewSink(d.loop, b, d.log)
+		b.OnChange(m.Renew)
+		d.bridged = append(d.bridged, m)
+		return m
+	}
+	d.server.AddSink(at("owner", "sandbox-audio"))
+	d.server.Personal(func(user string) *mixer.Sink { return at(user, user+" (sandbox-audio)") })
+	return nil
 }
 
 // add and remove give a sink to the server and take it back.
@@ -106,12 +152,12 @@ func (d *devices) changed(card string, there bool) {
 		return
 	}
 	d.log("sound card %s is there", card)
-	wanted, err := device.NewSinks(d.sinkSpecs, d.loop)
+	wanted, err := d.wantedSinks()
 	if err != nil {
 		d.log("%v", err)
 		return
 	}
-	sources, err := device.NewSources(d.sourceSpecs, d.loop)
+	sources, err := d.wantedSources()
 	if err != nil {
 		d.log("%v", err)
 		return
@@ -136,6 +182,9 @@ func (d *devices) changed(card string, there bool) {
 // names is the devices that play for people; written is the files that they write, and read those that sources read.
 func (d *devices) names() (text string, written, read []string) {
 	var all []string
+	if d.link != nil {
+		all = append(all, "pulse, the owner's sound server")
+	}
 	for _, s := range d.sinks {
 		state := s.mixer.State()
 		all = append(all, state.Device+", "+state.Description)
@@ -158,6 +207,9 @@ func (d *devices) close() {
 	}
 	for _, s := range d.sources {
 		s.mixer.Close()
+	}
+	for _, m := range d.bridged {
+		m.Close()
 	}
 	d.cards.Close()
 }

@@ -48,6 +48,10 @@ func Inherited() (listeners []Listener, ready func(device string), opts Options,
 		}
 		listeners = append(listeners, l)
 	}
+	if left.Bridge {
+		left.Options.dials = firstListenerFD + left.Sockets
+		unix.CloseOnExec(left.Options.dials)
+	}
 	pipe := os.NewFile(readyFD, "ready")
 	return listeners, func(device string) { fmt.Fprintln(pipe, device); pipe.Close() }, left.Options, nil
 }

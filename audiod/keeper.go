@@ -44,6 +44,8 @@ type Options struct {
 	State       string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
 	Ask         []string      // makes this binary a process that asks the owner, by Ask, with a uid and a process id behind it; none: nobody is asked
 	IdleExit    time.Duration // without clients for so long, the worker ends; 0 is never
+
+	dials int // the worker's end of bridging.go; 0: none
 }
 
 const defaultUser = "sandbox-audio"
@@ -87,6 +89,7 @@ func Keep(opts Options, workerArgv ...string) error {
 	if err != nil {
 		return err
 	}
+	k.prefer()
 	k.opts.Owners = append(k.opts.Owners, starter, uint32(os.Getuid()))
 	rules, err := policy.NewRules(k.opts.Owners, k.opts.Allow) // to say now what is wrong with them
 	if err != nil {
@@ -244,11 +247,16 @@ const (
 const keeperEnv = "SANDBOX_AUDIO_KEEPER"
 
 func (k *keeper) start() (*worker, error) {
-	options, err := legacyFile(legacy{k.opts, len(k.listeners)})
+	options, err := legacyFile(legacy{k.opts, len(k.listeners), k.bridges()})
 	if err != nil {
 		return nil, err
 	}
 	defer options.Close()
+	dials, err := k.bridge()
+	if err != nil {
+		return nil, fmt.Errorf("starting the worker: %w", err)
+	}
+	defer dials.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -275,6 +283,9 @@ func (k *keeper) start() (*worker, error) {
 	files := []uintptr{null.Fd(), 2, 2, w.Fd(), options.Fd(), asks.Fd(), hears.Fd()}
 	for _, l := range k.listeners {
 		files = append(files, uintptr(l.FD))
+	}
+	if dials != nil {
+		files = append(files, dials.Fd())
 	}
 	pid, _, err := syscall.StartProcess("/proc/self/exe", k.argv, &syscall.ProcAttr{
 		Env:   k.environ(),
@@ -334,6 +345,7 @@ func (k *keeper) environ() []string {
 type legacy struct {
 	Options Options
 	Sockets int
+	Bridge  bool // behind them comes a socket on which the keeper is asked for connections to the owner's sound server
 }
 
 // legacyFile is a nameless file in memory with l, to be read from its start.

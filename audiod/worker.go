@@ -46,7 +46,7 @@ func Work() error {
 	if err := microphones(server, opts.Microphones); err != nil {
 		return err
 	}
-	devices, err := openDevices(l, opts.Devices, opts.Sources, server, log)
+	devices, err := openDevices(l, opts, server, log)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type desktop struct {
 	theirs  *loop.Hand    // the server's, which runs…
 	drift   time.Duration // …so much faster in each second
 	card    *devicetest.Card
+	mic     *devicetest.Mic
 	server  *session.Server
 	session *session.Session // nil: no connection
 	link    *Link
@@ -39,6 +40,8 @@ func newDesktop(t *testing.T, card device.Config) *desktop {
 	d.card = devicetest.New(d.theirs, card)
 	d.server = session.NewServer(d.theirs, policy.NewRefusals(quiet), quiet)
 	d.server.AddSink(mixer.NewSink(d.theirs, d.card, quiet))
+	d.mic = devicetest.NewMic(d.theirs, device.Config{})
+	d.server.AddSource(mixer.NewSource(d.theirs, d.mic, quiet))
 	d.connect()
 	return d
 }
@@ -84,7 +87,7 @@ func TestSinkConforms(t *testing.T) {
 	devicetest.Conformance(t, devicetest.Bench{
 		Make: func(t *testing.T) device.Sink {
 			last = newDesktop(t, device.Config{})
-			s := last.link.NewSink("test", "a helper", nil)
+			s := last.link.NewSink("test", "a helper")
 			last.pass(20*time.Millisecond, time.Millisecond)
 			desktops[s] = last
 			return s
@@ -94,6 +97,65 @@ func TestSinkConforms(t *testing.T) {
 		Jitter: 3 * time.Millisecond,
 		Vanish: func(t *testing.T, s device.Sink) { desktops[s].cut() },
 	})
+}
+
+func TestSourceConforms(t *testing.T) {
+	var last *desktop
+	devicetest.SourceConformance(t, devicetest.SourceBench{
+		Make: func(t *testing.T) device.Source {
+			last = newDesktop(t, device.Config{})
+			last.mic.Sound = func(n int64) float32 { return float32(n%4800) / 4800 }
+			s := last.link.NewSource("a helper")
+			last.pass(20*time.Millisecond, time.Millisecond)
+			return s
+		},
+		Now:    func() time.Duration { return last.clock.Now() },
+		Pass:   func(d time.Duration) { last.pass(d, time.Millisecond) },
+		Jitter: 2 * fragment, // it comes in fragments
+		Vanish: func(t *testing.T, s device.Source) { last.cut() },
+	})
+}
+
+// What the server's microphone hears arrives whole and in order.
+func TestRecordsThrough(t *testing.T) {
+	d := newDesktop(t, device.Config{})
+	d.mic.Sound = func(n int64) float32 { return float32(n%4000) / 8000 }
+	s := d.link.NewSource("a helper")
+	d.pass(20*time.Millisecond, time.Millisecond)
+	c, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames, last, n := make([]float32, 4096*len(c.Channels)), float32(-1), 0
+	for range 1000 {
+		d.pass(10*time.Millisecond, time.Millisecond)
+		k, err := s.Read(frames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range k {
+			v := frames[i*len(c.Channels)] * 8000
+			if v == 0 && last <= 0 {
+				continue // before the microphone is open
+			}
+			if step := v - last; n > 0 && (step < 0.5 || step > 1.5) && (step < -3999.5 || step > -3998.5) {
+				t.Fatalf("frame %d: %v after %v", n, v, last)
+			}
+			last = v
+			n++
+		}
+	}
+	if n < 9*48000 {
+		t.Errorf("%d frames in ten seconds", n)
+	}
+	if st := s.Stats(); st.Xruns != 0 {
+		t.Errorf("%+v", st)
+	}
+	s.Close()
+	d.pass(50*time.Millisecond, time.Millisecond)
+	if d.mic.IsOpen() {
+		t.Error("the microphone is open, though nobody records")
+	}
 }
 
 // listener fills a sink input.
@@ -159,7 +221,7 @@ func TestPlaysThrough(t *testing.T) {
 	for name, config := range map[string]device.Config{"card": {}, "44.1 kHz": {Rate: 44100}, "slow card": {Margin: 2400, Buffer: 19200}} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesktop(t, config)
-			s := d.link.NewSink("test", "a helper", native.Text("application.name", "firefox"))
+			s := d.link.NewSink("test", "a helper")
 			d.pass(20*time.Millisecond, time.Millisecond)
 			sink := mixer.NewSink(d.clock, s, t.Logf)
 			defer sink.Close()
@@ -191,7 +253,7 @@ func TestDrift(t *testing.T) {
 	for _, drift := range []time.Duration{-300 * time.Microsecond, 300 * time.Microsecond} {
 		d := newDesktop(t, device.Config{Rate: 4000, Buffer: 1000, Margin: 80})
 		d.drift = drift
-		s := d.link.NewSink("test", "a helper", nil)
+		s := d.link.NewSink("test", "a helper")
 		d.pass(20*time.Millisecond, time.Millisecond)
 		sink := mixer.NewSink(d.clock, s, t.Logf)
 		l, ear := d.play(sink), heard{last: -1}
@@ -216,7 +278,7 @@ func TestDrift(t *testing.T) {
 // The server goes away while sound plays, and comes back: the stream plays into silence meanwhile, keeps its time, and is heard again.
 func TestServerRestarts(t *testing.T) {
 	d := newDesktop(t, device.Config{})
-	s := d.link.NewSink("test", "a helper", nil)
+	s := d.link.NewSink("test", "a helper")
 	d.pass(20*time.Millisecond, time.Millisecond)
 	sink := mixer.NewSink(d.clock, s, t.Logf)
 	defer sink.Close()

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
@@ -30,22 +31,22 @@ type Link struct {
 	name   string
 	change func() // see OnChange
 
-	up       bool
-	wake     func()
-	version  uint32
-	server   native.ServerInfo
-	tag      uint32
-	waiting  []call
-	streams  []stream // sinks and sources, to be made whenever the link comes up
-	outbox   []byte
-	head     [native.HeaderSize]byte
-	headLen  int
-	packet   native.Header
-	left     uint32 // of the packet's payload
-	control  []byte // payload of a control packet that comes in parts
-	fault    error
-	cookie   []byte
-	problems string // why the link is not up
+	up      bool
+	wake    func()
+	version uint32
+	server  native.ServerInfo
+	tag     uint32
+	waiting []call
+	streams []stream // sinks and sources, to be made whenever the link comes up
+	outbox  []byte
+	head    [native.HeaderSize]byte
+	headLen int
+	packet  native.Header
+	left    uint32 // of the packet's payload
+	control []byte // payload of a control packet that comes in parts
+	fault   error
+	cookie  []byte
+	problem error // why the link is not up
 }
 
 // call is a request that waits for its answer.
@@ -67,7 +68,7 @@ type stream interface {
 
 // New makes a link that is down, for a client that introduces itself as name.
 func New(clock loop.Clock, name string, log func(format string, args ...any)) *Link {
-	return &Link{clock: clock, log: log, name: name, change: func() {}, problems: "not connected yet"}
+	return &Link{clock: clock, log: log, name: name, change: func() {}, problem: device.ErrNotYet}
 }
 
 // OnChange sets the one function that is called when the link came up or went down.
@@ -76,9 +77,16 @@ func (l *Link) OnChange(change func()) { l.change = change }
 // Server is what the server calls itself, empty while there is none, and the reason for that.
 func (l *Link) Server() (name string, problem string) {
 	if !l.up {
-		return "", l.problems
+		return "", l.problem.Error()
 	}
 	return native.Clean(l.server.Name), ""
+}
+
+func (l *Link) description(what string) string {
+	if name, _ := l.Server(); name != "" {
+		return what + " " + name
+	}
+	return what + ", once there is one"
 }
 
 // Begin greets a server over a fresh connection; cookie is its key, or nil. wake is called whenever Outbox is no longer empty or Fault no longer nil.
@@ -121,7 +129,17 @@ func (l *Link) informed(fields []byte, err error) {
 		l.fail(err)
 		return
 	}
-	l.server, l.up = info, true
+	l.server = info
+	l.call(native.OpGetSinkInfo, &native.ByIndexOrName{Index: native.Invalid, Name: info.DefaultSink}, l.ready)
+}
+
+// ready knows how the device runs on which sound is going to be played, and has the streams made.
+func (l *Link) ready(fields []byte, err error) {
+	var sink native.SinkInfo
+	if err == nil && native.Decode(fields, l.version, &sink) == nil && sink.Spec.Check() == nil {
+		l.server.Spec, l.server.Map = sink.Spec, sink.Map
+	}
+	l.up, l.problem = true, nil
 	for _, s := range l.streams {
 		s.create()
 	}
@@ -136,10 +154,14 @@ func (l *Link) check(err error) {
 
 // End says that the connection is gone, and why. Begin may follow, with another.
 func (l *Link) End(err error) {
-	if l.problems = err.Error(); !l.up {
+	if l.problem == nil || l.problem.Error() != err.Error() {
+		l.log("%v; it is tried again each second", err)
+	}
+	up := l.up
+	l.up, l.problem = false, err
+	if !up {
 		return
 	}
-	l.up = false
 	for _, s := range l.streams {
 		s.lost()
 	}

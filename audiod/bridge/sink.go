@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// What the server is asked to keep, device included: it wakes its card some 30 ms ahead for that, about as late as the mixer wakes itself.
-	serverLatency = 80 * time.Millisecond
+	// What the server is asked to keep, device included: it wakes its card some 20 ms ahead for that, about as late as the mixer wakes itself.
+	serverLatency = 60 * time.Millisecond
 	serverRequest = 10 * time.Millisecond
 
 	// The server takes sound in pieces of its device's latency; besides one of these this must be there, since both ends are woken late.
-	lateness = 12 * time.Millisecond
+	lateness = 20 * time.Millisecond
 
 	measureFast = 10 * time.Millisecond  // between two looks at the position while a stream starts…
 	measureSlow = 250 * time.Millisecond // …and later
@@ -56,10 +56,10 @@ type Sink struct {
 	onAnswer func(fields []byte, err error)
 }
 
-// NewSink makes a stream that the server's mixer shows as title, of the program and helper that props tell. It is there whenever the link is up.
-func (l *Link) NewSink(name, title string, props native.PropList) *Sink {
-	s := &Sink{link: l, name: name, change: func() {}, channel: native.Invalid, trouble: errors.New("no connection to the sound server")}
-	s.props = append(native.Text("media.name", title), props...)
+// NewSink makes a stream that the server's mixer shows as title. It is there whenever the link is up.
+func (l *Link) NewSink(name, title string) *Sink {
+	s := &Sink{link: l, name: name, change: func() {}, channel: native.Invalid, trouble: device.ErrNotYet}
+	s.props = native.Text("media.name", title, "application.name", title, "application.icon_name", "audio-card")
 	s.onAnswer = s.measured
 	l.streams = append(l.streams, s)
 	if l.up {
@@ -72,13 +72,8 @@ func (l *Link) NewSink(name, title string, props native.PropList) *Sink {
 func (s *Sink) OnChange(change func()) { s.change = change }
 
 // Name and Description are as in device.Sink.
-func (s *Sink) Name() string { return "pulse:" + s.name }
-func (s *Sink) Description() string {
-	if name, _ := s.link.Server(); name != "" {
-		return "the sound server " + name
-	}
-	return "the sound server, once there is one"
-}
+func (s *Sink) Name() string        { return "pulse:" + s.name }
+func (s *Sink) Description() string { return s.link.description("the sound server") }
 
 func (s *Sink) number() uint32  { return s.channel }
 func (s *Sink) recording() bool { return false }
@@ -116,14 +111,14 @@ func (s *Sink) plan(latency uint64) {
 }
 
 func (s *Sink) lost() {
-	s.channel, s.trouble = native.Invalid, errors.New("the connection to the sound server is lost")
+	s.channel, s.trouble = native.Invalid, device.ErrNotYet // it is made again with the connection
 	s.change()
 }
 
 func (s *Sink) event(op native.Op, fields []byte) error {
 	switch op {
 	case native.OpUnderflow:
-		if s.open && s.written > 0 {
+		if s.open && s.heard > 0 { // not the one that begins every stream
 			s.stats.Xruns++
 			s.run(s.written) // what there was has been heard
 		}
@@ -149,9 +144,12 @@ func (s *Sink) event(op native.Op, fields []byte) error {
 	return nil
 }
 
-// Open lets the stream go on.
+// Open makes the stream ready, which stays corked until it is written to.
 func (s *Sink) Open() (device.Config, error) {
-	if s.channel == native.Invalid {
+	switch {
+	case !s.link.up:
+		return device.Config{}, s.link.problem
+	case s.channel == native.Invalid:
 		return device.Config{}, s.trouble
 	}
 	if s.open {
@@ -159,7 +157,6 @@ func (s *Sink) Open() (device.Config, error) {
 	}
 	s.open, s.since, s.written, s.heard = true, s.link.clock.Now(), 0, 0
 	s.run(0)
-	s.cork(false)
 	return s.conf, nil
 }
 
@@ -196,6 +193,7 @@ func (s *Sink) Write(frames []float32) (int, error) {
 	s.written += n
 	if !s.running {
 		s.running = true
+		s.cork(false)
 		s.smoother.Flow(s.link.clock.Now())
 	}
 	return int(n), nil
@@ -206,7 +204,7 @@ func (s *Sink) gone() error {
 	case !s.open:
 		return errClosed
 	case s.channel == native.Invalid:
-		return fmt.Errorf("%w: %w", device.ErrGone, s.trouble)
+		return fmt.Errorf("%w: the sound server ended the stream", device.ErrGone)
 	}
 	return nil
 }
@@ -271,7 +269,7 @@ func (s *Sink) Close() error {
 	if s.asked != 0 {
 		s.asked, s.stale = 0, s.stale+1
 	}
-	if s.channel != native.Invalid {
+	if s.channel != native.Invalid && s.written > 0 {
 		s.cork(true)
 		s.link.call(native.OpFlushPlaybackStream, &native.ByIndex{Index: s.channel}, nil)
 	}

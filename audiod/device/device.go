@@ -21,6 +21,9 @@ import (
 // The mixer then closes it and moves to another.
 var ErrGone = errors.New("the device is gone")
 
+// ErrNotYet is wrapped by what Open returns while a device is still being made, which will tell when it is there: nothing is wrong.
+var ErrNotYet = errors.New("it is being made ready")
+
 // Config is what a sink or source agreed to when it was opened.
 type Config struct {
 	Rate     int            // frames per second

@@ -10,8 +10,8 @@ import (
 
 // Forms is how a sink is named, and SourceForms a source, for help and errors.
 const (
-	Forms       = "auto (every real card, or silence), " + forms
-	SourceForms = "auto (every real card that captures), " + forms
+	Forms       = "auto (the owner's sound server, or every real card, or silence), pulse[:ADDR] (the owner's sound server), " + forms
+	SourceForms = "auto (that of the owner's sound server, or every real card that captures), " + forms
 	forms       = "alsa[:CARD[,DEV]] (CARD by id or number, as in /proc/asound/cards), wav:FILE or null"
 )
 

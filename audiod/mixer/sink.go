@@ -149,11 +149,13 @@ func (s *Sink) start() {
 	}
 	conf, err := s.wanted.Open()
 	if err == nil {
-		again := s.trouble != nil
+		before := s.trouble
 		s.device, s.trouble = s.wanted, nil
 		s.opened(conf)
-		if again {
-			s.log("%s plays again", s.wanted.Name())
+		if before != nil {
+			if !errors.Is(before, device.ErrNotYet) {
+				s.log("%s plays again", s.wanted.Name())
+			}
 			s.order()
 			s.changed()
 		}
@@ -171,7 +173,7 @@ func (s *Sink) opened(conf device.Config) {
 
 // silence puts the null device in the place of one that failed with err.
 func (s *Sink) silence(err error) device.Config {
-	if s.trouble == nil || s.trouble.Error() != err.Error() {
+	if (s.trouble == nil || s.trouble.Error() != err.Error()) && !errors.Is(err, device.ErrNotYet) {
 		s.log("%s cannot play: %v; playing into silence until it can", s.wanted.Name(), err)
 	}
 	defer s.changed()

@@ -29,6 +29,7 @@ func (n *named) id() *named { return n }
 type sink struct {
 	named
 	mixer *mixer.Sink // nil in a helper's virtual sink
+	own   *sink       // what plays the sound of a virtual sink; nil: the owner's default
 	card  *card       // nil where it is on none
 
 	monitor *source // of what it plays, for the owner
@@ -201,10 +202,28 @@ func (c *Session) findSink(index uint32, name string) (*sink, error) {
 
 // real is what plays the sound of k, a sink that some client sees.
 func (s *Server) real(k *sink) *sink {
-	if k.mixer == nil {
-		return s.defaultSink
+	switch {
+	case k.mixer != nil:
+		return k
+	case k.own != nil:
+		return k.own
 	}
-	return k
+	return s.defaultSink
+}
+
+// Personal has make give each helper a sink of his own when he first connects: where the daemon is a client of the owner's sound server, that
+// one's mixer then shows them one by one.
+func (s *Server) Personal(make func(user string) *mixer.Sink) { s.personal = make }
+
+// settle gives a helper his own sink, where helpers have such.
+func (s *Server) settle(u *user) {
+	if s.personal == nil || u.view.own != nil {
+		return
+	}
+	m := s.personal(u.name)
+	s.AddSink(m)
+	i := slices.IndexFunc(s.sinks, func(k *sink) bool { return k.mixer == m })
+	u.view.own = s.sinks[i]
 }
 
 // shown is k as the client may know it.

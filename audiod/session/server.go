@@ -48,6 +48,7 @@ type Server struct {
 	now         func() time.Time // of the wall's clock
 
 	users    map[uint32]*user
+	personal func(user string) *mixer.Sink // see Personal; nil: helpers play on the owner's default
 	sessions []*Session
 	streams  []*playback // of all sessions, in the order they came
 	records  []*record   // likewise

@@ -59,6 +59,9 @@ type Session struct {
 func (s *Server) Open(peer policy.Peer, grant policy.Grant, recheck func() error, wake func()) *Session {
 	c := &Session{server: s, user: s.user(peer.UID, grant), peer: peer, grant: grant, recheck: recheck, wake: wake, opened: time.Now()}
 	c.user.grant = grant
+	if grant != policy.Owner {
+		s.settle(c.user)
+	}
 	c.index = s.number(c.user)
 	c.limit = s.clock.NewTimer(func() { c.fail(errors.New("did not authenticate in time")) })
 	c.limit.Set(s.clock.Now() + authTime)
