@@ -111,7 +111,7 @@ func TestOwnStreamsOnly(t *testing.T) {
 				}
 			}
 		}
-		for _, argv := range [][]string{{"pactl", "set-sink-volume", "@DEFAULT_SINK@", "10%"}, {"pactl", "load-module", "module-null-sink"}, {"pactl", "exit"}} {
+		for _, argv := range [][]string{{"pactl", "set-sink-volume", "wav", "10%"}, {"pactl", "load-module", "module-null-sink"}, {"pactl", "exit"}} {
 			if out, err := run(t, u, d.Unix, argv...); err == nil {
 				t.Errorf("%s did %v:\n%s", name, argv, out)
 			}
