@@ -731,6 +731,57 @@ func TestIdleCardLingersAndCloses(t *testing.T) {
 	}
 }
 
+// What is left to be drained plays on after a cork though it is less than prebuf; a trigger without sound starts nothing.
+func TestPrebufGivesWayToSoundOnly(t *testing.T) {
+	b := newBench(t, device.Config{})
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: whatever, Corked: true})
+	if tm := p.in.Timing(); tm.UnderrunFor != ^uint64(0) || tm.Playing {
+		t.Errorf("before the first sound: %+v", tm)
+	}
+	p.frames = 9600
+	p.feed()
+	p.in.Cork(false)
+	b.run(50 * time.Millisecond)
+	if p.started != 0 {
+		t.Fatal("less than prebuf plays")
+	}
+	p.in.Drain()
+	b.run(30 * time.Millisecond)
+	p.in.Cork(true)
+	b.run(30 * time.Millisecond)
+	p.in.Cork(false)
+	b.run(300 * time.Millisecond)
+	wantFrames(t, heardFrames(b), 0, 9600)
+	if p.drained != 1 || p.in.Timing().UnderrunFor != 0 {
+		t.Errorf("drained %d times, %+v", p.drained, p.in.Timing())
+	}
+	p.in.Trigger()
+	p.frames += 480
+	b.run(100 * time.Millisecond)
+	if p.started != 2 || len(heardFrames(b)) != 9600 {
+		t.Errorf("a trigger of an empty stream lets what comes later play: %d frames, started %d times", len(heardFrames(b))-9600, p.started)
+	}
+}
+
+// A stream that waits for nothing keeps time to the frame in the longest silence, at the device's rate or another.
+func TestTimeIsKeptInSilence(t *testing.T) {
+	for _, rate := range []uint32{48000, 44100} {
+		b := newBench(t, device.Config{})
+		p := b.player(InputOptions{Spec: stereo16(rate), Attr: BufferAttr{Whatever, 19200, 0, Whatever}})
+		p.frames = 4800
+		b.run(100 * time.Millisecond)
+		at := func() time.Duration {
+			tm := p.in.Timing()
+			return stereo16(rate).Duration(tm.ReadIndex) - tm.Latency
+		}
+		before, start := at(), b.clock.Now()
+		b.run(20 * time.Second)
+		if off := at() - before - (b.clock.Now() - start); off < -50*time.Microsecond || off > 50*time.Microsecond {
+			t.Errorf("%d Hz: %v off after 20 seconds", rate, off)
+		}
+	}
+}
+
 // Two streams that are each other's opposite are together from the first frame to the last, whichever of them is corked and let go: nothing is heard.
 func TestSyncGroupPlaysTogether(t *testing.T) {
 	b := newBench(t, device.Config{})

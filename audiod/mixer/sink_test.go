@@ -145,4 +145,15 @@ func TestXrunsRaiseTheFloor(t *testing.T) {
 	if len(tiny.underrun) != 0 {
 		t.Errorf("the longer queue is too short: underruns at %v", tiny.underrun)
 	}
+
+	// When the card has been closed, its wish counts as before.
+	for _, p := range b.all {
+		p.in.Cork(true)
+	}
+	b.run(time.Second)
+	tiny.in.Cork(false)
+	b.run(100 * time.Millisecond)
+	if b.sink.latency != b.sink.frames(20*time.Millisecond) {
+		t.Errorf("opened again, the card is written %d frames ahead", b.sink.latency)
+	}
 }

@@ -83,6 +83,18 @@ func TestLimiterRecovers(t *testing.T) {
 			t.Fatalf("3 s and %d frames after the burst: %v", i, x)
 		}
 	}
+	// What can be foreseen is not fallen into.
+	block := slices.Repeat([]float32{0.5}, 1024)
+	block[600] = 4
+	NewLimiter(1, 48000).Limit(block)
+	for i := 1; i < 600; i++ {
+		if d := block[i-1] - block[i]; d < -1e-6 || d > 0.0025 {
+			t.Fatalf("%d frames before a peak: a step of %v", 600-i, d)
+		}
+	}
+	if block[600] < 0.99 || block[599] > 0.13 {
+		t.Errorf("the peak is %v after %v", block[600], block[599])
+	}
 	// A level that goes slowly beyond full scale is followed without a step, too.
 	for i := range s {
 		s[i] = float32(i) / 48000
