@@ -26,12 +26,12 @@ func TestMain(m *testing.M) {
 type people struct{ owner, helper, member, stranger need.User }
 
 // start runs a daemon with an allowed user and an allowed group.
-func start(t *testing.T) (*rig.Daemon, people) {
+func start(t *testing.T, args ...string) (*rig.Daemon, people) {
 	t.Helper()
 	need.Packages(t, "pulseaudio-utils")
 	group := need.NewGroup(t)
 	who := people{owner: need.NewUser(t), helper: need.NewUser(t), member: need.NewUser(t, group), stranger: need.NewUser(t)}
-	return rig.Start(t, who.owner, "--allow", who.helper.Name, "--allow", "@"+group), who
+	return rig.Start(t, who.owner, append(args, "--allow", who.helper.Name, "--allow", "@"+group)...), who
 }
 
 // run runs a client of the daemon at addr to its end.
