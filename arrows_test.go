@@ -19,7 +19,7 @@ var arrows = map[string]struct {
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},
 	"holder":                   {nil, "a leaf: who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"templates":                {nil, "files and their embedding"},
-	"audiod":                   {[]string{"audiod/bridge", "holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/memory", "audiod/ask", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
+	"audiod":                   {[]string{"audiod/bridge", "holder", "audiod/loop", "audiod/policy", "audiod/device", "audiod/mixer", "audiod/memory", "audiod/ask", "audiod/pcm", "audiod/session"}, "assembly: it makes the parts and hands them to each other"},
 	"audiod/session":           {[]string{"audiod/native", "audiod/policy", "audiod/mixer", "audiod/memory", "audiod/loop", "audiod/pcm"}, "sound flows session, mixer, device; no session knows the device"},
 	"audiod/mixer":             {[]string{"audiod/device", "audiod/loop", "audiod/pcm"}, "the mixer knows no protocol: its way back is mixer.Listener"},
 	"audiod/bridge":            {[]string{"audiod/device", "audiod/native", "audiod/pcm", "audiod/loop"}, "a device whose far end is another sound server, to which it speaks the protocol as a client"},

@@ -16,6 +16,7 @@ import (
 
 	"sandbox-audio/audiod/ask"
 	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/session"
 	"sandbox-audio/holder"
 )
 
@@ -161,6 +162,17 @@ func newAsker(l *loop.Loop, out, in int) (*asker, error) {
 		}
 	})
 	return a, err
+}
+
+// microphone is the session.Asker.
+func (a *asker) microphone(q session.Question, answer func(session.Answer)) {
+	a.ask(q.UID, q.PID, func(got ask.Answer) {
+		result := session.Answer{Allow: got == ask.Once || got == ask.Hour, Said: got.String()}
+		if got == ask.Hour {
+			result.For = time.Hour
+		}
+		answer(result)
+	})
 }
 
 // ask asks whether uid may record. answer is called later, on the loop, once.

@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sandbox-audio/audiod/memory"
+	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
 	"sandbox-audio/holder"
 )
@@ -39,6 +41,7 @@ type Options struct {
 	Owners      []uint32      // users with the owner's grant; Keep adds who started it and who it runs as
 	Devices     []string      // for device.NewSinks in the worker; none is "auto"
 	Sources     []string      // for device.NewSources likewise
+	Ceilings    []string      // how loud users may make their streams: USER=DECIBELS; it is full volume where nothing is said
 	Microphones []string      // what users may hear while their owner has said nothing else: USER=STATE, of none, deny, ask and allow
 	User        string        // whom root becomes; "" is "sandbox-audio"
 	State       string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere
@@ -96,6 +99,9 @@ func Keep(opts Options, workerArgv ...string) error {
 		return err
 	}
 	rules.Close()
+	if err := opts.ofUsers(func(uint32, pcm.Volume) {}, func(uint32, memory.Access) {}); err != nil {
+		return err
+	}
 	return k.run(stop)
 }
 

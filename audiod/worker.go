@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -43,9 +40,14 @@ func Work() error {
 	defer remembered.Close()
 	server := session.NewServer(l, refusals, log)
 	server.Remember(remembered)
-	if err := microphones(server, opts.Microphones); err != nil {
+	if err := opts.ofUsers(server.Limit, server.Microphone); err != nil {
 		return err
 	}
+	asker, err := newAsker(l, questionsFD, answersFD)
+	if err != nil {
+		return err
+	}
+	server.AskWith(asker.microphone)
 	devices, err := openDevices(l, opts, server, log)
 	if err != nil {
 		return err
@@ -87,29 +89,6 @@ func Work() error {
 	}()
 	ready(names)
 	return l.Run()
-}
-
-// microphones tells the server what users may hear while the owner has said nothing, from entries of USER=STATE.
-func microphones(server *session.Server, entries []string) error {
-	for _, entry := range entries {
-		name, state, _ := strings.Cut(entry, "=")
-		access := memory.Access(state)
-		switch access {
-		case session.NoMicrophone, memory.Deny, memory.Ask, memory.Allow:
-		default:
-			return fmt.Errorf("--mic %s: it is USER=none, USER=deny, USER=ask or USER=allow", entry)
-		}
-		uid, err := strconv.ParseUint(name, 10, 32)
-		if err != nil {
-			u, err := user.Lookup(name)
-			if err != nil {
-				return fmt.Errorf("--mic %s: %w", entry, err)
-			}
-			uid, _ = strconv.ParseUint(u.Uid, 10, 32) // as Linux has them
-		}
-		server.Microphone(uint32(uid), access)
-	}
-	return nil
 }
 
 // newLog makes a log that never keeps its caller waiting: lines go through a side goroutine, and where that is behind by many they are

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -23,7 +24,8 @@ type Config struct {
 
 // Rules are what may be set anew for each profile, in a table [profile.NAME].
 type Rules struct {
-	Method string `toml:"method,omitempty" json:"method,omitempty"` // auto, sudo or su; empty is auto
+	Method    string   `toml:"method,omitempty" json:"method,omitempty"`               // auto, sudo or su; empty is auto
+	MaxVolume *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
 }
 
 const systemConfig = "/etc/sandbox-audio/config.toml"
@@ -36,6 +38,14 @@ func ownConfig() string { return filepath.Join(xdg.ConfigHome, "sandbox-audio", 
 func LoadConfig(profile string) (Config, error) {
 	c, _, err := readConfig(profile)
 	return c, err
+}
+
+// daemonRules is what the rules of a helper's profile mean to the sound daemon, as arguments of its command line.
+func (r *Rules) daemonRules(helper string) (args []string) {
+	if r.MaxVolume != nil {
+		args = append(args, "--max-volume", helper+"="+strconv.FormatFloat(*r.MaxVolume, 'f', -1, 64))
+	}
+	return args
 }
 
 // readConfig is LoadConfig that also names the profiles with a table.
@@ -142,6 +152,9 @@ func (e *valueError) at(text string) error {
 func (r *Rules) check() *valueError {
 	if !validMethod(r.Method) {
 		return &valueError{toml.Key{"method"}, fmt.Errorf("method %q is none of auto, sudo and su", r.Method)}
+	}
+	if v := r.MaxVolume; v != nil && !(*v >= -100 && *v <= 20) {
+		return &valueError{toml.Key{"max_volume_db"}, fmt.Errorf("max_volume_db %v is not from -100 to 20", *v)}
 	}
 	return nil
 }

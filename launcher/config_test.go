@@ -25,7 +25,9 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"device = \"null\"\n\nlatency = 20\n":               `line 3: unknown key "latency"`,
 		"devices = 1\ndevice = \"null\"\n":                  `line 1: unknown key "devices"`,
 		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 3: method "x"`,
-		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method`,
+		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, max_volume_db`,
+		"[profile.bank]\nmax_volume_db = 21":                `line 2: max_volume_db 21 is not from -100 to 20`,
+		"max_volume_db = \"loud\"":                          "line 1",
 		"[profile.bank]\ndevice = \"null\"":                 `line 2: unknown key "profile.bank.device"`,
 		"profile.bank.x = 1":                                `line 1: unknown key "profile.bank.x"`,
 		"allow = [\n \"device=\",\n]\n[profile.\"a b\"]":    `line 4: "a b" is no profile name`,
@@ -40,5 +42,19 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		if _, err := c.decode(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, without %q", text, err, want)
 		}
+	}
+}
+
+// What a profile says of sound the daemon hears of under the helper's name.
+func TestDaemonRules(t *testing.T) {
+	ownConfigFile(t, "max_volume_db = -3.5\n[profile.bank]\nmax_volume_db = 6\n")
+	for profile, want := range map[string]string{"bank": "--max-volume x=6", "default": "--max-volume x=-3.5"} {
+		c, err := LoadConfig(profile)
+		if got := strings.Join(c.daemonRules("x"), " "); err != nil || got != want {
+			t.Errorf("%s: %q, %v", profile, got, err)
+		}
+	}
+	if args := new(Rules).daemonRules("x"); len(args) > 0 {
+		t.Errorf("no rules are %q", args)
 	}
 }

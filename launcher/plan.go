@@ -48,6 +48,7 @@ type facts struct {
 	helper     Account
 	daemonUID  int
 	helpers    []string // of all the owner's profiles
+	rules      []string // of these, for the daemon's command line
 	self       string   // the path of this binary
 	sudo, su   string   // paths; empty where not installed
 	socketDir  bool     // the socket's directory is there and the daemon's alone to write
@@ -101,9 +102,15 @@ func readFacts(owner Account, profile string) (f facts, err error) {
 		return f, err
 	}
 	for _, p := range all {
-		if p.OwnerUID == owner.UID {
-			f.helpers = append(f.helpers, p.Helper)
+		if p.OwnerUID != owner.UID {
+			continue
 		}
+		f.helpers = append(f.helpers, p.Helper)
+		config, err := LoadConfig(p.Name)
+		if err != nil {
+			return f, err
+		}
+		f.rules = append(f.rules, config.daemonRules(p.Helper)...)
 	}
 	if f.self, err = os.Executable(); err != nil {
 		return f, err
@@ -153,7 +160,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	for _, name := range slices.Concat(f.helpers, config.Allow) {
 		p.Daemon = append(p.Daemon, "--allow", name)
 	}
-	p.Daemon = append(p.Daemon, "--idle-exit", "1m")
+	p.Daemon = append(append(p.Daemon, f.rules...), "--idle-exit", "1m")
 	if config.Device != "" {
 		p.Daemon = append(p.Daemon, "--device", config.Device)
 	}

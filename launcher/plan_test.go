@@ -25,6 +25,7 @@ func machine() facts {
 
 func TestPlan(t *testing.T) {
 	f := machine()
+	f.rules = []string{"--max-volume", "alice-bank=-6"}
 	got, err := f.plan(
 		Request{Argv: []string{"mpv", "a b.ogg"}, Environ: []string{"LANG=C", "SSH_AUTH_SOCK=/run/x"}, Dir: "/srv/music"},
 		Config{Device: "alsa:PCH", Allow: []string{"@kids"}},
@@ -38,7 +39,7 @@ func TestPlan(t *testing.T) {
 		Enter: []string{"/usr/bin/sudo", "-n", "-u", "alice-sandbox", "--", entryPath},
 		Daemon: []string{
 			"/usr/bin/sandbox-audio", "daemon", "--listen", "unix:/run/sandbox-audio/alice/native", "--listen", "tcp:127.0.0.1:4714",
-			"--allow", "alice-bank", "--allow", "alice-sandbox", "--allow", "@kids", "--idle-exit", "1m", "--device", "alsa:PCH",
+			"--allow", "alice-bank", "--allow", "alice-sandbox", "--allow", "@kids", "--max-volume", "alice-bank=-6", "--idle-exit", "1m", "--device", "alsa:PCH",
 		},
 		Addresses: strings.Fields(servers), DaemonUID: 1000,
 		request: request{

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strings"
 
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/native"
@@ -33,7 +34,9 @@ func (c *Session) extension(r *request) error {
 		}
 	case native.RestoreDelete:
 		for _, key := range m.Keys {
-			c.user.levels.Delete(key)
+			if ofStreams(key) {
+				c.user.levels.Delete(key)
+			}
 		}
 		c.server.restoreChanged(c.user)
 	case native.RestoreSubscribe:
@@ -44,9 +47,18 @@ func (c *Session) extension(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
+// ofStreams reports whether a level is one of stream-restore's: others under the same roof are of devices.
+func ofStreams(key string) bool {
+	return key != "" && !strings.HasPrefix(key, "sink:") && !strings.HasPrefix(key, "source:")
+}
+
+func (u *user) streamKeys() []string {
+	return slices.DeleteFunc(u.levels.Keys(), func(key string) bool { return !ofStreams(key) })
+}
+
 func (u *user) restorable() *native.RestoreEntries {
 	var list native.RestoreEntries
-	for _, key := range u.levels.Keys() {
+	for _, key := range u.streamKeys() {
 		level, _ := u.levels.Get(key)
 		list = append(list, native.RestoreEntry{Key: key, Map: level.Map, Volume: level.Volume, Muted: level.Muted})
 	}
@@ -58,13 +70,13 @@ func (c *Session) restoreWrite(m *native.StreamRestore) error {
 		return native.ErrInvalid
 	}
 	for _, e := range m.Entries {
-		if e.Key == "" || len(e.Volume) != len(e.Map) || len(e.Map) > 0 && (e.Map.Check(uint8(len(e.Map))) != nil || e.Volume.Check(len(e.Map)) != nil) {
+		if !ofStreams(e.Key) || len(e.Volume) != len(e.Map) || len(e.Map) > 0 && (e.Map.Check(uint8(len(e.Map))) != nil || e.Volume.Check(len(e.Map)) != nil) {
 			return native.ErrInvalid
 		}
 	}
 	levels := c.user.levels
 	if m.Mode == native.UpdateSet {
-		for _, key := range levels.Keys() {
+		for _, key := range c.user.streamKeys() {
 			levels.Delete(key)
 		}
 	}

@@ -94,6 +94,7 @@ func TestExtensionRefuses(t *testing.T) {
 	for _, m := range []*native.StreamRestore{
 		{Command: native.RestoreWrite, Mode: 3},
 		{Command: native.RestoreWrite, Entries: native.RestoreEntries{{}}},
+		{Command: native.RestoreWrite, Entries: native.RestoreEntries{{Key: virtualKey}}},
 		{Command: native.RestoreWrite, Entries: native.RestoreEntries{{Key: "a", Volume: half}}},
 		{Command: native.RestoreWrite, Entries: native.RestoreEntries{{Key: "a", Map: pcm.ChannelMap{200}, Volume: half[:1]}}},
 		{Command: native.RestoreWrite, Entries: native.RestoreEntries{{Key: "a", Map: pcm.MonoMap, Volume: native.CVolume{pcm.VolumeInvalid}}}},

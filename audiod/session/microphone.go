@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type microphone struct {
 	until   time.Time // …or until a time
 	asking  bool
 	refused time.Time // when he last answered no, or not
+	said    string    // his last answer
 	lastUse time.Time // when a stream last ceased to hear
 	timer   *loop.Timer
 }
@@ -49,10 +51,11 @@ type Question struct {
 	PID int32
 }
 
-// Answer is what came of a Question: For is how long Allow holds, 0 as long as there are streams of that user.
+// Answer is what came of a Question: For is how long Allow holds, 0 as long as there are streams of that user, Said the same in words.
 type Answer struct {
 	Allow bool
 	For   time.Duration
+	Said  string
 }
 
 // Asker asks the owner. It must not wait for him: answer is called on the loop, when there is one, perhaps at once.
@@ -200,7 +203,8 @@ func (s *Server) answered(u *user, a Answer) {
 	if !u.mic.asking {
 		return
 	}
-	u.mic.asking = false
+	u.mic.asking, u.mic.said = false, a.Said
+	s.log("may uid %d hear the microphone? %s", u.uid, a.Said)
 	switch {
 	case !a.Allow:
 		u.mic.refused = s.now()
@@ -278,7 +282,7 @@ func (s *Server) changeMic(parameters string) (any, error) {
 	if change.ForSeconds > 0 {
 		p.Until = s.now().Add(time.Duration(change.ForSeconds * float64(time.Second)))
 	}
-	u.mic.once, u.mic.until, u.mic.refused, u.mic.asking = false, time.Time{}, time.Time{}, false
+	u.mic.once, u.mic.until, u.mic.refused, u.mic.asking, u.mic.said = false, time.Time{}, time.Time{}, false, ""
 	s.memory.SetMicrophone(u.uid, p)
 	s.microphoneChanged(u)
 	return s.micStatus(u), nil
@@ -290,14 +294,17 @@ type Mic struct {
 	Until   *time.Time    `json:"until,omitempty"` // when that, or the answer to a question, ends
 	Open    bool          `json:"open"`            // his programs hear it, or would
 	Asking  bool          `json:"asking,omitempty"`
+	Answer  string        `json:"answer,omitempty"` // to the last question
 	InUse   bool          `json:"in_use"`
+	Since   *time.Time    `json:"in_use_since,omitempty"`
+	By      string        `json:"in_use_by,omitempty"` // the program, by the kernel's word where there is one
 	LastUse *time.Time    `json:"last_use,omitempty"`
 }
 
 func (s *Server) micStatus(u *user) *Mic {
 	p := s.permission(u)
 	open, until := s.open(u)
-	m := &Mic{State: p.Access, Open: open, Asking: u.mic.asking}
+	m := &Mic{State: p.Access, Open: open, Asking: u.mic.asking, Answer: u.mic.said}
 	if until.IsZero() {
 		until = p.Until
 	}
@@ -308,7 +315,10 @@ func (s *Server) micStatus(u *user) *Mic {
 		m.LastUse = &u.mic.lastUse
 	}
 	for _, r := range s.records {
-		m.InUse = m.InUse || r.session.user == u && !r.since.IsZero()
+		if r.session.user == u && !r.since.IsZero() && (m.Since == nil || r.since.Before(*m.Since)) {
+			c := r.session.connection()
+			m.InUse, m.Since, m.By = true, &r.since, cmp.Or(c.Program, c.Claims)
+		}
 	}
 	return m
 }

@@ -43,6 +43,7 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Sources, "source", nil, "what the microphone is, may be repeated, the first is the default: "+device.SourceForms)
 	f.StringArrayVar(&o.Microphones, "mic", nil, "`USER=STATE`: what a user hears of it as long as you say nothing else, may be repeated; none (there is no microphone), deny, ask or allow")
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
+	f.StringArrayVar(&o.Ceilings, "max-volume", nil, "`USER=DB`: how loud USER's programs can make themselves, 0 unless said; may be repeated")
 	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
 	completeFlag(cmd, "device", deviceWords)
 	completeFlag(cmd, "source", deviceWords)
