@@ -13,7 +13,7 @@ var arrows = map[string]struct {
 	to  []string
 	why string
 }{
-	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "holder", "audiod", "audiod/device", "audiod/native", "audiod/pcm", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, pcm for volumes, templates for the manual"},
+	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "holder", "audiod", "audiod/device", "audiod/memory", "audiod/native", "audiod/pcm", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, memory for what can be said of the microphone, pcm for volumes, templates for the manual"},
 	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
 	"launcher/wayland":         {nil, "a leaf: the Wayland protocol, as far as passing on goes"},
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},

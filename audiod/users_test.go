@@ -19,7 +19,7 @@ func TestOfUsers(t *testing.T) {
 		t.Errorf("%#x, %v; not %#x", loud, err, want)
 	}
 	if want := (map[uint32]memory.Access{0: memory.Ask, 4242: session.NoMicrophone}); !maps.Equal(mics, want) {
-		t.Errorf("%q, not %q", mics, want)
+		t.Errorf("%v, not %v", mics, want)
 	}
 	for entry, what := range map[string]string{
 		"root": "USER=VALUE", "no-such-user=1": "no user", "=1": "no user", "-1=1": "no user", "4294967296=1": "no user",

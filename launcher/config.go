@@ -24,8 +24,9 @@ type Config struct {
 
 // Rules are what may be set anew for each profile, in a table [profile.NAME].
 type Rules struct {
-	Method    string   `toml:"method,omitempty" json:"method,omitempty"`               // auto, sudo or su; empty is auto
-	MaxVolume *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
+	Method     string   `toml:"method,omitempty" json:"method,omitempty"`               // auto, sudo or su; empty is auto
+	MaxVolume  *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
+	Microphone string   `toml:"microphone,omitempty" json:"microphone,omitempty"`       // none, deny, ask or allow, as long as the owner says nothing else; empty is deny
 }
 
 const systemConfig = "/etc/sandbox-audio/config.toml"
@@ -44,6 +45,9 @@ func LoadConfig(profile string) (Config, error) {
 func (r *Rules) daemonRules(helper string) (args []string) {
 	if r.MaxVolume != nil {
 		args = append(args, "--max-volume", helper+"="+strconv.FormatFloat(*r.MaxVolume, 'f', -1, 64))
+	}
+	if r.Microphone != "" {
+		args = append(args, "--mic", helper+"="+r.Microphone)
 	}
 	return args
 }
@@ -155,6 +159,9 @@ func (r *Rules) check() *valueError {
 	}
 	if v := r.MaxVolume; v != nil && !(*v >= -100 && *v <= 20) {
 		return &valueError{toml.Key{"max_volume_db"}, fmt.Errorf("max_volume_db %v is not from -100 to 20", *v)}
+	}
+	if !slices.Contains([]string{"", "none", "deny", "ask", "allow"}, r.Microphone) {
+		return &valueError{toml.Key{"microphone"}, fmt.Errorf("microphone %q is none of none, deny, ask and allow", r.Microphone)}
 	}
 	return nil
 }

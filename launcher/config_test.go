@@ -25,8 +25,9 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"device = \"null\"\n\nlatency = 20\n":               `line 3: unknown key "latency"`,
 		"devices = 1\ndevice = \"null\"\n":                  `line 1: unknown key "devices"`,
 		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 3: method "x"`,
-		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, max_volume_db`,
+		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, max_volume_db, microphone`,
 		"[profile.bank]\nmax_volume_db = 21":                `line 2: max_volume_db 21 is not from -100 to 20`,
+		"microphone = \"on\"":                               `line 1: microphone "on" is none of`,
 		"max_volume_db = \"loud\"":                          "line 1",
 		"[profile.bank]\ndevice = \"null\"":                 `line 2: unknown key "profile.bank.device"`,
 		"profile.bank.x = 1":                                `line 1: unknown key "profile.bank.x"`,
@@ -47,8 +48,8 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 
 // What a profile says of sound the daemon hears of under the helper's name.
 func TestDaemonRules(t *testing.T) {
-	ownConfigFile(t, "max_volume_db = -3.5\n[profile.bank]\nmax_volume_db = 6\n")
-	for profile, want := range map[string]string{"bank": "--max-volume x=6", "default": "--max-volume x=-3.5"} {
+	ownConfigFile(t, "max_volume_db = -3.5\n[profile.bank]\nmax_volume_db = 6\nmicrophone = \"ask\"\n")
+	for profile, want := range map[string]string{"bank": "--max-volume x=6 --mic x=ask", "default": "--max-volume x=-3.5"} {
 		c, err := LoadConfig(profile)
 		if got := strings.Join(c.daemonRules("x"), " "); err != nil || got != want {
 			t.Errorf("%s: %q, %v", profile, got, err)

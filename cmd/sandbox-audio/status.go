@@ -66,6 +66,14 @@ func printStatus(out io.Writer, st session.Status) error {
 	}
 	fmt.Fprintf(out, "daemon   worker %d, up for %v\n", st.PID, time.Duration(st.Uptime*1e9).Round(time.Second))
 
+	for _, m := range mics(st) {
+		if m.InUse {
+			fmt.Fprintln(out, m.use())
+		} else if m.Asking {
+			fmt.Fprintf(out, "MICROPHONE: %s wants to record; say: sandbox-audio mic allow --user %[1]s\n", m.User)
+		}
+	}
+
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(st.Connections) > 0 {
 		fmt.Fprintf(w, "\nUSER\tPROGRAM\tCALLS ITSELF\tBY\tMAY\tFOR\n")

@@ -21,7 +21,7 @@ type soundOptions struct {
 	json   bool
 }
 
-const targetHelp = `TARGET is a device (see: devices), a helper's name, for all that it plays, or the number of a stream (see: ps). Without one it is the
+const targetHelp = `TARGET is a device (see: devices), a helper's name, for all that it plays, or the number of a stream (see: streams). Without one it is the
 device that is the default.`
 
 func newVolumeCommand() *cobra.Command {
