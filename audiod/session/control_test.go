@@ -109,11 +109,11 @@ func TestHelpersSinkVolumeIsItsOwn(t *testing.T) {
 	r := newRig(t)
 	m := memory.New()
 	r.server.Remember(m)
-	helper, other, owner := r.connect(helperUID, policy.Playback, 35), r.connect(otherUID, policy.Playback, 35), r.connect(ownerUID, policy.Owner, 35)
+	helper, other := r.connect(helperUID, policy.Playback, 35), r.connect(otherUID, policy.Playback, 35)
 	twin := r.connect(helperUID, policy.Playback, 35)
 	s := helper.create(creation())
 	helper.loud(s)
-	for _, c := range []*client{helper, other, owner, twin} {
+	for _, c := range []*client{helper, other, twin} {
 		c.subscribe()
 	}
 	helper.must(native.OpSetSinkVolume, &native.SetDeviceVolume{Index: native.Invalid, Name: virtualName, Volume: native.CVolume{0x8000}}, nil)
@@ -138,7 +138,7 @@ func TestHelpersSinkVolumeIsItsOwn(t *testing.T) {
 	if n := len(twin.news()); n == 0 {
 		t.Error("the helper's other program is not told")
 	}
-	if len(other.news()) != 0 || len(owner.news()) != 0 {
+	if len(other.news()) != 0 {
 		t.Error("others are told")
 	}
 	again := newRig(t)
@@ -359,4 +359,35 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s asked by a helper: %v", c.message, err)
 		}
 	}
+}
+
+// The owner is told when a sink begins to run, and when it ceases to.
+func TestSinksThatStir(t *testing.T) {
+	r := newRig(t)
+	r.second()
+	owner, helper := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35)
+	s := helper.create(creation())
+	owner.subscribe()
+	stirred := func(what string) {
+		t.Helper()
+		if !slices.Contains(owner.news(), native.SubscribeEvent{Event: native.EventSink | native.EventChange, Index: 0}) {
+			t.Errorf("a stream %s, and the owner is not told", what)
+		}
+	}
+	helper.loud(s)
+	r.clock.Advance(100 * time.Millisecond)
+	stirred("starts")
+	if st := owner.sink(0).State; st != native.Running {
+		t.Errorf("state %d while a stream plays", st)
+	}
+	helper.must(native.OpCorkPlaybackStream, &native.Cork{Channel: s.Channel, Corked: true}, nil)
+	stirred("is corked")
+	if st := owner.sink(0).State; st != native.Idle {
+		t.Errorf("state %d while none plays", st)
+	}
+	helper.must(native.OpCorkPlaybackStream, &native.Cork{Channel: s.Channel}, nil)
+	r.clock.Advance(100 * time.Millisecond)
+	owner.news()
+	helper.s.Close()
+	stirred("is gone")
 }

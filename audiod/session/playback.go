@@ -185,6 +185,7 @@ func (p *playback) close() {
 	}
 	c.server.streams = slices.DeleteFunc(c.server.streams, func(other *playback) bool { return other == p })
 	c.server.announce(native.EventSinkInput|native.EventRemove, p.index, c)
+	p.stirs()
 }
 
 func (p *playback) seek(offset int64, mode native.Seek) { p.input.SeekWrite(offset, int(mode)) }
@@ -203,11 +204,20 @@ func (p *playback) Wants(bytes int) {
 	p.session.want(p, bytes)
 }
 
-func (p *playback) Started() { p.session.send(native.OpStarted, &p.event) }
+func (p *playback) Started() {
+	p.session.send(native.OpStarted, &p.event)
+	p.stirs()
+}
 
 func (p *playback) Underrun(readIndex int64) {
 	p.under.Offset = readIndex
 	p.session.send(native.OpUnderflow, &p.under)
+	p.stirs()
+}
+
+// stirs tells the owner that the sink may have begun or ceased to run. A helper, who sees only its own streams, knows.
+func (p *playback) stirs() {
+	p.session.server.announceToOwner(native.EventSink|native.EventChange, p.sink.index)
 }
 
 func (p *playback) Resized() {
@@ -271,6 +281,7 @@ func (c *Session) cork(r *request) error {
 	if p.input.Corked() != m.Corked {
 		p.input.Cork(m.Corked)
 		c.server.announce(native.EventSinkInput|native.EventChange, p.index, c)
+		p.stirs()
 	}
 	return nil
 }
