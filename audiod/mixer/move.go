@@ -1,6 +1,10 @@
 package mixer
 
-import "slices"
+import (
+	"slices"
+
+	"sandbox-audio/audiod/pcm"
+)
 
 // Move takes the input to another sink, with all that is queued, and with it those that it is synchronised with. What the old device has of it
 // is still heard there, and the new one takes up where that ends, so that the stream's clock goes on without a leap. Attr tells what the new sink
@@ -16,6 +20,7 @@ func (in *Input) Move(to *Sink) {
 func (in *Input) move(to *Sink) {
 	from := in.sink
 	left := in.Timing().Latency
+	in.fade()
 	running, sounding := in.running, in.sounding
 	in.halt()
 	from.inputs = slices.DeleteFunc(from.inputs, func(other *Input) bool { return other == in })
@@ -37,4 +42,27 @@ func (in *Input) move(to *Sink) {
 		to.kick()
 	}
 	in.changed()
+}
+
+// fade has the sink that the input leaves end it softly: what comes next goes down to silence there, while it comes up where the input goes.
+func (in *Input) fade() {
+	s, q := in.sink, in.queue
+	n := min(s.frames(rampTime), quantum)
+	need := n
+	if in.resampler != nil {
+		need = in.resampler.Need(n)
+	}
+	p := q.peek(need * q.base)
+	if !in.sounding || q.inPrebuf || len(p) < need*q.base {
+		return // there is nothing to go down with
+	}
+	src := make([]float32, need*int(in.opts.Spec.Channels))
+	pcm.Decode(src, p, in.opts.Spec.Format)
+	in.own.to, in.own.ramping = [len(in.own.to)]float32{}, true
+	tail := make([]float32, n*len(s.conf.Channels))
+	in.blend(tail, src, n)
+	for i, x := range s.fading[:min(len(s.fading), len(tail))] {
+		tail[i] += x
+	}
+	s.fading, s.lastSound = tail, s.rendered+int64(n)
 }

@@ -64,6 +64,7 @@ type Sink struct {
 	mix     []float32 // one quantum in the device's channels
 	pending []float32 // the part of mix that the device has not taken
 	alone   []float32 // what one input adds to mix, for its monitors
+	fading  []float32 // the ends of inputs that were moved elsewhere
 	scratch [3][]float32
 }
 
@@ -192,7 +193,7 @@ func (s *Sink) silence(err error) device.Config {
 // configure makes the buffers for a device that runs at conf.
 func (s *Sink) configure(conf device.Config) {
 	same := conf.Rate == s.conf.Rate && conf.Channels.String() == s.conf.Channels.String()
-	s.conf, s.pending = conf, nil
+	s.conf, s.pending, s.fading = conf, nil, nil
 	s.slack, s.xruns = 0, s.device.Stats().Xruns
 	s.limiter = pcm.NewLimiter(len(conf.Channels), conf.Rate)
 	if !same {
@@ -397,6 +398,10 @@ func (s *Sink) cycle(n int) {
 			i--
 		}
 	}
+	for i, x := range s.fading[:min(len(s.fading), len(mix))] {
+		mix[i] += x
+	}
+	s.fading = s.fading[min(len(s.fading), len(mix)):]
 	s.rendered += int64(n)
 	s.gains.amplify(mix, len(s.conf.Channels), s.frames(rampTime))
 	s.peak.add(s.limiter.Limit(mix), s.clock.Now())
