@@ -30,6 +30,7 @@ var commands = []func() *cobra.Command{
 	newStatusCommand,
 	newVolumeCommand,
 	newMuteCommand,
+	newMixerCommand,
 	newMicCommand,
 	newDevicesCommand,
 	newStreamsCommand,

@@ -22,20 +22,31 @@ type target struct {
 	Volume  float64 `json:"volume_percent"` // of the loudest channel
 	Muted   bool    `json:"muted"`
 	Default bool    `json:"default,omitempty"`
+
+	uid  uint32  // whose a stream is
+	peak float64 // as heard; full scale 1
 }
 
 // targets is everything that has a volume: devices, helpers, streams.
 func targets(st session.Status) (all []target) {
 	for _, d := range st.Devices {
-		all = append(all, target{"device", d.Sink, d.Index, d.Description, d.Volume, d.Muted, d.Default})
+		all = append(all, target{Kind: "device", Name: d.Sink, Index: d.Index, Note: d.Description, Volume: d.Volume, Muted: d.Muted, Default: d.Default, peak: d.Peak})
 	}
 	for _, u := range st.Users {
-		if u.Grant != "owner" {
-			all = append(all, target{Kind: "helper", Name: userName(u.UID), Index: u.UID, Note: count(uint64(u.Streams), "stream"), Volume: u.Volume, Muted: u.Muted})
+		if u.Grant == "owner" {
+			continue
 		}
+		t := target{Kind: "helper", Name: userName(u.UID), Index: u.UID, Note: count(uint64(u.Streams), "stream"), Volume: u.Volume, Muted: u.Muted}
+		for _, s := range st.Streams {
+			if s.UID == u.UID {
+				t.peak = max(t.peak, s.Peak)
+			}
+		}
+		all = append(all, t)
 	}
 	for _, s := range st.Streams {
-		all = append(all, target{Kind: "stream", Name: strconv.FormatUint(uint64(s.Index), 10), Index: s.Index, Note: streamNote(st, s.Connection, s.UID, s.Name), Volume: s.Volume, Muted: s.Muted})
+		all = append(all, target{Kind: "stream", Name: strconv.FormatUint(uint64(s.Index), 10), Index: s.Index, Note: streamNote(st, s.Connection, s.UID, s.Name), Volume: s.Volume, Muted: s.Muted,
+			uid: s.UID, peak: s.Peak})
 	}
 	return all
 }
