@@ -34,6 +34,7 @@ type microphone struct {
 	refused time.Time // when he last answered no, or not
 	said    string    // his last answer
 	lastUse time.Time // when a stream last ceased to hear
+	logged  time.Time // when the log was last told that one hears
 	timer   *loop.Timer
 }
 
@@ -42,6 +43,7 @@ const NoMicrophone memory.Access = "none"
 
 const (
 	askPause   = time.Minute      // after a no, so that nobody is asked by every page of a browser
+	logPause   = time.Minute      // between two lines of the log about one user
 	checkEvery = 30 * time.Second // at most, while a stream hears by a permission that ends: the machine may sleep, and its clock be set
 )
 
@@ -163,7 +165,10 @@ func (r *record) began() {
 	switch hears := running && r.output.Source() != s.quiet; {
 	case hears && r.since.IsZero():
 		r.since = s.now()
-		s.log("%v hears the microphone", r.session.peer)
+		if m := &u.mic; r.since.Sub(m.logged) >= logPause {
+			m.logged = r.since
+			s.log("%v hears the microphone", r.session.peer)
+		}
 	case !hears:
 		r.ended()
 	}
@@ -177,7 +182,6 @@ func (r *record) ended() {
 	s, m := r.session.server, &r.session.user.mic
 	if !r.since.IsZero() {
 		r.since, m.lastUse = time.Time{}, s.now()
-		s.log("%v does not hear the microphone any more", r.session.peer)
 	}
 	if !slices.ContainsFunc(s.records, func(other *record) bool { return other.session.user == r.session.user && !other.since.IsZero() }) {
 		m.timer.Stop()

@@ -226,7 +226,7 @@ func TestMicrophoneOpensAndCloses(t *testing.T) {
 				t.Errorf("the program was told %v", e.op)
 			}
 		}
-		if got := len(r.said); got != 4 || !strings.Contains(r.said[0], "hears the microphone") || !strings.Contains(r.said[1], "not hear") {
+		if len(r.said) != 1 || !strings.Contains(r.said[0], "hears the microphone") { // not each time within a minute
 			t.Errorf("the log: %q", r.said)
 		}
 	}
