@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,11 +37,12 @@ func browse(t *testing.T, browser string, u need.User, addr, page string, report
 	argv := browsers[browser](t, u)
 	var said bytes.Buffer
 	cmd := client(t.Context(), u, addr, append(argv, "http://"+l.Addr().String()+"/"+page)...)
-	cmd.Env = append(cmd.Env, display(t, u)...)
+	cmd.Env = append(cmd.Env, admit(t, need.Xvfb(t), u)...)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, -10) // it keeps little ahead, and the machine may be shared
 	defer func() {
 		cmd.Process.Kill()
 		cmd.Wait()
@@ -64,6 +66,7 @@ var browsers = map[string]func(t *testing.T, u need.User) []string{
 		profile := rig.Folder(t, u)
 		prefs := `user_pref("media.autoplay.default", 0);
 user_pref("media.navigator.permission.disabled", true); // no question before the microphone
+user_pref("media.cubeb_latency_mtg_frames", 9600); // of WebAudio, which takes no hint from the page
 user_pref("browser.aboutwelcome.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 `
@@ -77,11 +80,9 @@ user_pref("datareporting.policy.dataSubmissionEnabled", false);
 	},
 }
 
-// display is the environment in which a program of u's has an X server to itself.
-func display(t *testing.T, u need.User) []string {
+// admit is the environment in which u's programs get into x.
+func admit(t *testing.T, x need.X, u need.User) []string {
 	t.Helper()
-	need.Packages(t, need.XPackages...)
-	x := need.Xvfb(t)
 	key, err := os.ReadFile(x.Authority)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +101,7 @@ func display(t *testing.T, u need.User) []string {
 // what the page says it plays, and the page's clocks go as far as the sound did.
 func TestBrowsersPlay(t *testing.T) {
 	need.Packages(t, "firefox-esr", "chromium", "chromium-sandbox")
+	need.Packages(t, need.XPackages...)
 	d, who := start(t)
 	for browser, addr := range map[string]string{"firefox": d.TCP, "chromium": d.Unix} {
 		t.Run(browser, func(t *testing.T) {
@@ -117,7 +119,10 @@ func TestBrowsersPlay(t *testing.T) {
 			}
 			s := d.Heard(t)
 			s = s.Cut(before, s.Frames())
-			heard := melody(t, s, true, 997, 440, 1100, 700)
+			heard := melody(t, s, 997, 440, 1100, 700)
+			for _, p := range heard { // a browser that the machine keeps waiting has nothing to give for a while
+				pure(t, s, p, 0.5)
+			}
 			if len(report.Parts) != len(heard) {
 				t.Fatalf("the page reports %+v", report.Parts)
 			}

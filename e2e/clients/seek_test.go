@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -194,8 +195,17 @@ func (c remote) drive(t *testing.T, d *rig.Daemon, u need.User, addr string) {
 	}
 
 	s := d.Heard(t)
-	first := melody(t, s.Cut(before, paused), !c.bends, 440, 1100)
-	melody(t, s.Cut(paused, s.Frames()), !c.bends, 1100, 700)
+	s = s.Cut(before, s.Frames())
+	first := melody(t, s.Cut(0, paused-before), 440, 1100)
+	second := melody(t, s.Cut(paused-before, s.Frames()), 1100, 700)
+	if !c.bends {
+		for _, p := range first {
+			pure(t, s, p, p.Seconds(s.Rate))
+		}
+		for _, p := range second {
+			pure(t, s.Cut(paused-before, s.Frames()), p, p.Seconds(s.Rate))
+		}
+	}
 	if off := first[1].Seconds(s.Rate) + 11 - at; off < -0.3 || off > 0.3+c.unit.Seconds() {
 		t.Errorf("the player was at %.2f s in the pause, after %.2f s of sound from 11 s on", at, first[1].Seconds(s.Rate))
 	}
@@ -208,37 +218,37 @@ func wait(cmd *exec.Cmd, within time.Duration) error {
 	return cmd.Wait()
 }
 
-// melody fails t unless s is the tones of freqs one after another, with or without silence between them, and returns where they are. Where
-// it is to be steady, each tone must be without a break and as loud as it was made.
-func melody(t *testing.T, s sound.Sound, steady bool, freqs ...float64) []sound.Part {
+// melody fails t unless s is the tones of freqs one after another, whatever interrupts them, and returns where each is.
+func melody(t *testing.T, s sound.Sound, freqs ...float64) (tones []sound.Part) {
 	t.Helper()
 	parts := s.Parts(0, 440, 700, 997, 1100)
-	if !steady {
-		parts = joined(parts)
+	for _, p := range parts {
+		if n := len(tones); n > 0 && tones[n-1].Freq == p.Freq {
+			tones[n-1].To = p.To
+			continue
+		}
+		tones = append(tones, p)
 	}
-	ok := len(parts) == len(freqs)
-	for i := range parts {
-		ok = ok && parts[i].Freq == freqs[i]
+	ok := len(tones) == len(freqs)
+	for i := range tones {
+		ok = ok && tones[i].Freq == freqs[i]
 	}
 	if !ok {
 		t.Fatalf("heard %v, want %v Hz", parts, freqs)
 	}
-	for _, p := range parts {
-		for ch := 0; ch < len(s.Ch) && steady; ch++ {
-			sound.Hear(t, inner(s.Cut(p.From, p.To)), ch, -60, sound.Tone{Freq: p.Freq, DB: toneLevel})
-		}
-	}
-	return parts
+	return tones
 }
 
-// joined has one part for each stretch of the same tone, whatever interrupts it.
-func joined(parts []sound.Part) (all []sound.Part) {
-	for _, p := range parts {
-		if n := len(all); n > 0 && all[n-1].Freq == p.Freq {
-			all[n-1].To = p.To
-			continue
-		}
-		all = append(all, p)
+// pure fails t unless the tone of p is heard for at least so many seconds without a break, as loud as it was made.
+func pure(t *testing.T, s sound.Sound, p sound.Part, least float64) {
+	t.Helper()
+	s = s.Cut(p.From, p.To)
+	parts := s.Parts(0, p.Freq)
+	longest := slices.MaxFunc(parts, func(a, b sound.Part) int { return (a.To - a.From) - (b.To - b.From) })
+	if longest.Seconds(s.Rate) < least {
+		t.Fatalf("heard %v, want %.2f s without a break", parts, least)
 	}
-	return all
+	for ch := range s.Ch {
+		sound.Hear(t, inner(s.Cut(longest.From, longest.To)), ch, -60, sound.Tone{Freq: p.Freq, DB: toneLevel})
+	}
 }

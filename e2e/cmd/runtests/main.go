@@ -3,7 +3,8 @@
 //	first       what tests need is installed, while gofmt and go vet look at the source
 //	then        all packages but those below e2e, in parallel, while the guest of e2e/vm is made; those of the
 //	            daemon once more with the race detector, which needs a C compiler as the program itself does not
-//	last        the packages below e2e, one at a time, since they play sound in real time and want the machine
+//	last        the packages below e2e, one at a time, since they play sound in real time and want the machine; screenshots
+//	            that they take are kept in build/artifacts
 //
 // As root nothing is missing that a test could not install, so a skipped test counts as failed; so it does with CI=true.
 // Not as root, the tests run through sudo where that works. The last line is "N passed, N failed".
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +28,9 @@ import (
 var packages = []string{
 	"alsa-utils", "bash-completion", "chromium", "chromium-sandbox", "dbus", "dbus-bin", "dbus-daemon", "debootstrap", "desktop-file-utils",
 	"ffmpeg", "firefox-esr", "fish", "gcc", "grim", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gstreamer1.0-tools",
-	"libasound2-plugins", "libc6-dev", "libglib2.0-bin", "libgtk-3-bin", "libsox-fmt-pulse", "make", "man-db", "mandoc", "mpv", "procps",
+	"libasound2-plugins", "libc6-dev", "libglib2.0-bin", "libgtk-3-bin", "libsox-fmt-pulse", "make", "man-db", "mandoc", "mpv", "pavucontrol", "procps",
 	"pulseaudio", "pulseaudio-utils", "pulsemixer", "qemu-system-x86", "sox", "strace", "sudo", "sway", "vlc-bin", "vlc-plugin-base",
-	"wayland-utils", "weston", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xserver-xephyr", "xvfb", "zsh",
+	"wayland-utils", "weston", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xdotool", "xserver-xephyr", "xvfb", "zsh",
 }
 
 func main() {
@@ -84,7 +86,13 @@ func main() {
 	if err := <-guest; err != nil {
 		fmt.Println("the guest could not be made; the tests that need it will tell:", err)
 	}
-	tally.test(sudo, []string{"-p", "1", "-timeout", "14m"}, ends)
+	artifacts, _ := filepath.Abs("build/artifacts")
+	os.RemoveAll(artifacts)
+	os.MkdirAll(artifacts, 0o777)
+	tally.test(sudo, []string{"-p", "1", "-timeout", "14m", "-artifacts", "-outputdir", artifacts}, ends)
+	if len(sudo) > 0 { // so that make clean can remove them
+		command(append(sudo, "chown", "-R", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), artifacts)...).Run()
+	}
 	tally.close(time.Since(began))
 }
 
