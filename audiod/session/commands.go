@@ -79,14 +79,12 @@ var commands = [native.NumOps]command{
 	native.OpSetDefaultSink:       {do: (*Session).setDefaultSink, grant: policy.Owner},
 	native.OpSetCardProfile:       {do: (*Session).setCardProfile, grant: policy.Owner},
 	native.OpSetSinkPort:          {do: (*Session).setSinkPort, grant: policy.Owner},
+	native.OpSetSourcePort:        {do: (*Session).setSourcePort, grant: policy.Owner},
 	native.OpSetPortLatencyOffset: {do: (*Session).setPortLatencyOffset, grant: policy.Owner},
 	native.OpSuspendSink:          {do: (*Session).suspendSink, grant: policy.Owner},
 	native.OpMoveSinkInput:        {do: (*Session).moveSinkInput, grant: policy.Owner},
 	native.OpKillSinkInput:        {do: (*Session).killSinkInput, grant: policy.Owner},
 	native.OpKillClient:           {do: (*Session).killClient, grant: policy.Owner},
-
-	// What is the owner's alone, and is not served to him yet.
-	native.OpSetSourcePort: {do: (*Session).setSourcePort, grant: policy.Owner},
 
 	native.OpCreateRecordStream:           {do: (*Session).createRecord},
 	native.OpDeleteRecordStream:           {do: (*Session).deleteRecord},

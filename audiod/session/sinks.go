@@ -66,7 +66,7 @@ func (s *Server) turned(k *sink) {
 
 // turn sets the volume of a helper's virtual sink.
 func (s *Server) turn(u *user, volume []pcm.Volume, muted bool) {
-	_, cmap := s.defaultSink.mixer.Spec()
+	_, cmap := s.real(u.view).mixer.Spec()
 	u.volume, u.muted = volume, muted
 	under := u.channels(len(cmap))
 	for i, v := range under {
