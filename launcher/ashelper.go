@@ -8,20 +8,26 @@ import (
 
 // outputAsHelper runs a program as the helper, without sound, and returns what it writes, at most so many bytes.
 func (p *Profile) outputAsHelper(owner Account, config Config, most int, argv ...string) ([]byte, error) {
-	plan, err := NewPlan(Request{Profile: p.Name, Argv: argv, Dir: "/", Display: "none"}, owner, config)
+	return p.output(Request{Argv: argv, Display: DisplayNone}, owner, config, most, func(string) {})
+}
+
+// output is outputAsHelper with what else a run can be asked for.
+func (p *Profile) output(req Request, owner Account, config Config, most int, say func(string)) ([]byte, error) {
+	req.Profile, req.Dir = p.Name, "/"
+	plan, err := NewPlan(req, owner, config)
 	if err != nil {
 		return nil, err
 	}
 	out := &boundedBuffer{most: most}
 	plan.Output = out
-	status, err := plan.Run(nil, func(string) {})
+	status, err := plan.Run(nil, say)
 	switch {
 	case err != nil:
 		return nil, err
 	case status != 0:
-		return nil, fmt.Errorf("%s as %s: status %d: %s", argv[0], p.Helper, status, strings.TrimSpace(printable(out.String())))
+		return nil, fmt.Errorf("%s as %s: status %d: %s", req.Argv[0], p.Helper, status, strings.TrimSpace(printable(out.String())))
 	case out.over:
-		return nil, fmt.Errorf("%s as %s: more than %d bytes", argv[0], p.Helper, most)
+		return nil, fmt.Errorf("%s as %s: more than %d bytes", req.Argv[0], p.Helper, most)
 	}
 	return out.Bytes(), nil
 }

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,6 +53,8 @@ func Enter(args []string) int {
 		err = keepBus(args[1], args[2])
 	case len(args) == 2 && args[0] == busDaemonArg:
 		err = becomeBusDaemon(args[1])
+	case len(args) > 0 && args[0] == probeArg:
+		err = json.NewEncoder(os.Stdout).Encode(lookAround(args[1:]))
 	case len(args) > 2 && args[0] == signalArg:
 		err = sendSignal(args[1:])
 	default:

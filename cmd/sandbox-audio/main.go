@@ -35,6 +35,7 @@ var commands = []func() *cobra.Command{
 	newDevicesCommand,
 	newStreamsCommand,
 	newLogsCommand,
+	newDoctorCommand,
 	newDaemonCommand,
 	newDemoCommand,
 	newWorkerCommand, newAskCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
