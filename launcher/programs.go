@@ -55,7 +55,9 @@ func (p *Profile) programs() ([]Program, error) {
 	table := map[int]*process{}
 	for _, pid := range pids {
 		if proc, err := readProcess(pid); err == nil {
-			table[pid] = proc
+			if proc.memory > 0 { // else it is just ending
+				table[pid] = proc
+			}
 		} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
 			return nil, err
 		}

@@ -114,7 +114,7 @@ func clean(t *testing.T, owner string) {
 		t.Error(err)
 	}
 	for _, command := range []string{"", "/usr/local/bin/as-owner "} {
-		command += "/usr/local/bin/sandbox-audio teardown --purge"
+		command = "for p in default $(" + command + "sandbox-audio profile list 2>/dev/null | sed 1d | cut -d' ' -f1); do " + command + "sandbox-audio teardown --purge --profile $p || exit; done"
 		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
