@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,7 @@ type card struct {
 	name   string // for people
 	handle *alsa.PCM
 	kernel kernel // handle's
+	size   int    // of the card's buffer: config.Buffer, or more
 	config Config
 	format pcm.Format
 	bytes  []byte // one buffer's worth in the card's format
@@ -77,19 +79,23 @@ func (c *card) open() (endpoint, error) {
 	if err != nil {
 		return p, explain(p, err)
 	}
-	buffer := int(handle.BufferSize())
-	if err := errors.Join(setTiming(handle.Fd(), buffer), handle.Prepare()); err != nil {
+	kernel := pcmKernel(handle.Fd())
+	rate, channels, period, buffer := int(handle.Rate()), int(handle.Channels()), int(handle.PeriodSize()), int(handle.BufferSize())
+	c.size = buffer
+	if !p.capture() {
+		period, c.size, err = kernel.calm(format.card, channels, rate, period, buffer)
+	}
+	if err := cmp.Or(err, setTiming(kernel, c.size), kernel(alsa.SNDRV_PCM_IOCTL_PREPARE, nil)); err != nil {
 		handle.Close()
 		return p, explain(p, err)
 	}
-	rate, channels := int(handle.Rate()), int(handle.Channels())
-	c.handle, c.kernel, c.format = handle, pcmKernel(handle.Fd()), format
-	c.bytes = make([]byte, buffer*channels*format.Size())
+	c.handle, c.kernel, c.format = handle, kernel, format.ours
+	c.bytes = make([]byte, buffer*channels*c.format.Size())
 	c.config = Config{
 		Rate:     rate,
 		Channels: pcm.DefaultMap(channels),
 		Buffer:   buffer,
-		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", format, channels, rate, handle.PeriodSize(), buffer),
+		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", c.format, channels, rate, period, c.size),
 	}
 	c.fresh()
 	return p, nil
@@ -137,7 +143,7 @@ func (c *card) look() (running bool, err error) {
 		case alsa.SNDRV_PCM_STATE_SUSPENDED:
 			return false, c.restart(unix.ESTRPIPE)
 		case alsa.SNDRV_PCM_STATE_RUNNING:
-			if int(c.status.avail) < c.config.Buffer {
+			if int(c.status.avail) < c.size {
 				return true, nil
 			}
 			// The very call that brought the status found the card dry; the next one says so.

@@ -132,6 +132,7 @@ func TestKernelStructSizes(t *testing.T) {
 		"xferi":    {unsafe.Sizeof(xferi{}), size(alsa.SNDRV_PCM_IOCTL_WRITEI_FRAMES)},
 		"status":   {unsafe.Sizeof(pcmStatus{}), size(alsa.SNDRV_PCM_IOCTL_STATUS)},
 		"swParams": {unsafe.Sizeof(swParams{}), size(alsa.SNDRV_PCM_IOCTL_SW_PARAMS)},
+		"hwParams": {unsafe.Sizeof(hwParams{}), size(alsa.SNDRV_PCM_IOCTL_HW_PARAMS)},
 	} {
 		if sizes[0] != sizes[1] {
 			t.Errorf("%s has %d bytes, the request %d", name, sizes[0], sizes[1])

@@ -94,12 +94,12 @@ func pcmKernel(fd uintptr) kernel {
 
 // setTiming has the card start with the first frame written, stop as soon as it runs dry or full, and play silence rather than old sound
 // until that is noticed (silence of a whole boundary: the kernel fills whatever is free). It never wakes anybody: nobody waits for it.
-func setTiming(fd uintptr, buffer int) error {
+func setTiming(call kernel, buffer int) error {
 	p := swParams{tstampMode: tstampEnable, periodStep: 1, availMin: uint(buffer), xferAlign: 1, startThreshold: 1, stopThreshold: uint(buffer),
 		proto: protoTstampType, tstampType: tstampMonotonic}
-	if err := ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p)); err != nil { // tells the boundary
+	if err := call(alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p)); err != nil { // tells the boundary
 		return err
 	}
 	p.silenceSize, p.availMin = p.boundary, p.boundary
-	return ioctl(fd, alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p))
+	return call(alsa.SNDRV_PCM_IOCTL_SW_PARAMS, unsafe.Pointer(&p))
 }

@@ -36,35 +36,35 @@ var formats = []format{
 
 // negotiate asks what p can do and opens it with the best of that: stereo if it can, at 48 kHz, else at 44.1, else near, with a buffer of
 // about 200 ms. gen2brain/alsa fixes the number of periods and the least size of one; what does not suit the card fails with EINVAL.
-func negotiate(p endpoint) (*alsa.PCM, pcm.Format, error) {
+func negotiate(p endpoint) (*alsa.PCM, format, error) {
 	can, err := alsa.PcmParamsGet(uint(p.card.ID), uint(p.device.ID), p.flag())
 	if err != nil {
-		return nil, 0, err
+		return nil, format{}, err
 	}
 	f := slices.IndexFunc(formats, func(f format) bool { return can.FormatIsSupported(f.card) })
 	if f < 0 {
-		return nil, 0, errors.New("it knows none of the PCM formats there are")
+		return nil, format{}, errors.New("it knows none of the PCM formats there are")
 	}
 	channels := nearest(can, alsa.SNDRV_PCM_HW_PARAM_CHANNELS, 2)
 	if channels > pcm.MaxChannels {
-		return nil, 0, fmt.Errorf("it works with no less than %d channels at once, and %d are served", channels, pcm.MaxChannels)
+		return nil, format{}, fmt.Errorf("it works with no less than %d channels at once, and %d are served", channels, pcm.MaxChannels)
 	}
 	rates := [...]uint32{48000, 44100, nearest(can, alsa.SNDRV_PCM_HW_PARAM_RATE, 48000)}
 	for i, rate := range rates {
 		handle, err := fit(p, alsa.Config{Format: formats[f].card, Channels: channels, Rate: rate})
 		if err != nil && !errors.Is(err, unix.EINVAL) {
-			return nil, 0, err
+			return nil, format{}, err
 		}
 		if err != nil {
 			continue
 		}
 		// The card may have chosen the next rate above; that will do when nothing else is left.
 		if got := handle.Rate(); got == rate || i == len(rates)-1 && got <= pcm.MaxRate {
-			return handle, formats[f].ours, nil
+			return handle, formats[f], nil
 		}
 		handle.Close()
 	}
-	return nil, 0, fmt.Errorf("it accepts no combination of %s, %d channels and any rate up to %d Hz", formats[f].ours, channels, pcm.MaxRate)
+	return nil, format{}, fmt.Errorf("it accepts no combination of %s, %d channels and any rate up to %d Hz", formats[f].ours, channels, pcm.MaxRate)
 }
 
 func (p endpoint) flag() alsa.PcmFlag {

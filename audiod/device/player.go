@@ -40,7 +40,13 @@ func (c *player) Write(frames []float32) (int, error) {
 	}
 	channels := len(c.config.Channels)
 	n := min(len(frames)/channels, c.config.Buffer)
-	if n == 0 {
+	if c.size > c.config.Buffer && n > 0 { // the card would take more than is to be queued
+		if _, err := c.look(); err != nil {
+			return 0, err
+		}
+		n = min(n, c.config.Buffer-(c.size-int(c.status.avail)))
+	}
+	if n <= 0 {
 		return 0, nil
 	}
 	pcm.Encode(c.bytes, frames[:n*channels], c.format)
@@ -52,6 +58,6 @@ func (c *player) Queued() (int, error) {
 	if err != nil || !running {
 		return 0, err
 	}
-	heard, err := c.position(c.moved-int64(c.status.delay), c.status.delay-(c.config.Buffer-int(c.status.avail)))
+	heard, err := c.position(c.moved-int64(c.status.delay), c.status.delay-(c.size-int(c.status.avail)))
 	return max(0, int(c.moved-heard)), err
 }

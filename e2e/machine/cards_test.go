@@ -32,6 +32,7 @@ func TestCards(t *testing.T) {
 		$ann sandbox-audio daemon --listen unix:/run/ann/native --state none </dev/null >/tmp/daemon 2>&1 &
 		eventually grep -q 'ready on' /tmp/daemon`)
 	t.Run("volume", m.volume)
+	t.Run("calm", m.calm)
 	t.Run("plugged", m.plugged)
 	if t.Failed() {
 		t.Log(m.Run(t, "cat /tmp/daemon").Output)
@@ -99,6 +100,28 @@ func levels(s sound.Sound) string {
 		fmt.Fprintf(&b, " %.2f", s.Cut(from, from+rate/2).Level(0))
 	}
 	return b.String()
+}
+
+// calm looks whether the card, whose driver can do without, interrupts nobody while it plays, and stops the worker for a second: what is heard
+// then is silence, and not what was played before.
+func (m *machine) calm(t *testing.T) {
+	m.script(t, `set -e
+		interrupts() { awk '/snd_hda_intel/ { print $2 }' /proc/interrupts; }
+		$ann paplay --server=unix:/run/ann/native /srv/tone.wav & play=$!
+		eventually grep -q RUNNING /proc/asound/Intel/pcm0p/sub0/status; sleep 1
+		before=$(interrupts); sleep 2; after=$(interrupts)
+		[ $before -gt 0 ] && [ $before = $after ] || { echo "$before interrupts, 2 s later $after"; cat /proc/asound/Intel/pcm0p/sub0/hw_params; exit 1; }
+		pkill -STOP -f daemon-worker; sleep 1; pkill -CONT -f daemon-worker
+		sleep 2
+		kill $play; wait $play || true
+		sleep 1`)
+	heard, _ := m.hear(t).Trim(quiet)
+	if gaps := heard.Silences(600*time.Millisecond, quiet); len(gaps) != 1 {
+		t.Errorf("silent in frames %v of %d:%s", gaps, heard.Frames(), levels(heard))
+	}
+	if rest := heard.Cut(heard.Frames()-rate, heard.Frames()); steady(rest, long.DB) < 0 {
+		t.Errorf("it does not go on:%s", levels(heard))
+	}
 }
 
 // plugged pulls out the card that a stream plays on, and plugs it in again: the stream goes on where there is another, and returns.
