@@ -93,9 +93,6 @@ const (
 	accessInactive = 1 << 8
 	accessUser     = 1 << 29
 
-	eventValue  = 1 << 0 // SNDRV_CTL_EVENT_MASK_…
-	eventRemove = ^uint32(0)
-
 	ioctlTLVRead = 0xC008551A // SNDRV_CTL_IOCTL_TLV_READ
 
 	maxElements = 4096

@@ -153,9 +153,12 @@ func (c *Cards) scan() {
 		c.there[card.Name], p.opening = p, true
 		var err error
 		c.aside(func() { err = p.open() }, func() {
-			p.opening = false
+			if p.opening = false; c.there[p.Name] != p { // it left meanwhile
+				p.close()
+				return
+			}
 			c.opened(p, err)
-			c.announce(p)
+			c.changed(p.Name, true)
 		})
 	}
 	if c.looks++; c.looks < len(looks) && (missing || c.looks < 4) {
@@ -170,19 +173,10 @@ func (c *Cards) aside(work, done func()) {
 	}()
 }
 
-// announce tells of a card that was opened, if it is still there.
-func (c *Cards) announce(p *plugged) {
-	if c.there[p.Name] != p {
-		p.close()
-		return
-	}
-	c.changed(p.Name, true)
-}
-
-// gone tells of a card that left, unless it was never told of.
+// gone tells of a card that left.
 func (c *Cards) gone(p *plugged) {
 	if p.opening {
-		return // announce sees to it
+		return // it was never told of, and is closed when it is open
 	}
 	p.close()
 	for _, pcm := range c.connected {
@@ -333,7 +327,7 @@ func (c *Cards) turned(p *plugged, others turned) {
 
 // lend gives pcm the card's volume and ports, if it is one of the card's.
 func (p *plugged) lend(pcm *card) {
-	if p.hardware == nil || pcm.at.card != p.Name && pcm.at.card != strconv.Itoa(p.ID) {
+	if p.opening || p.hardware == nil || pcm.at.card != p.Name && pcm.at.card != strconv.Itoa(p.ID) {
 		return
 	}
 	e, err := choose([]alsa.SoundCard{p.SoundCard}, pcm.at)
@@ -355,7 +349,9 @@ func (p *plugged) lend(pcm *card) {
 func (p *plugged) close() {
 	if p.watch != nil {
 		p.watch.Close()
-		p.hardware.close()
-		p.watch, p.hardware = nil, nil
 	}
+	if p.hardware != nil {
+		p.hardware.close()
+	}
+	p.watch, p.hardware = nil, nil
 }
