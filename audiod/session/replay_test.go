@@ -264,8 +264,9 @@ var refusable = map[native.Op]bool{
 	native.OpGetSourceOutputInfo: true, native.OpSetSourceOutputVolume: true, native.OpSetSourceOutputMute: true, native.OpMoveSourceOutput: true,
 }
 
-// FuzzFeed lets a client with a grant send anything at all, in two pieces, after a greeting.
+// FuzzFeed lets a client with a grant, a helper or the owner, send anything at all, in two pieces, after a greeting.
 func FuzzFeed(f *testing.F) {
+	const ownersFuzz = 128 // from this number on it is the owner
 	seeds := 0
 	for _, packets := range recordings(f) {
 		var all []byte
@@ -274,7 +275,8 @@ func FuzzFeed(f *testing.F) {
 				all = append(all, p.bytes...)
 			}
 		}
-		f.Add(all, uint8(35), uint16(len(all)/2))
+		f.Add(all, uint8(22), uint16(len(all)/2))
+		f.Add(all, uint8(ownersFuzz+22), uint16(len(all)/2))
 		seeds++
 	}
 	if seeds == 0 {
@@ -282,7 +284,12 @@ func FuzzFeed(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, version uint8, cut uint16) {
 		r := newRig(t)
-		c := r.connect(otherUID, policy.Playback, 13+uint32(version)%23)
+		r.second()
+		uid := uint32(otherUID)
+		if version >= ownersFuzz {
+			uid = ownerUID
+		}
+		c := r.connect(uid, grantOf(uid), 13+uint32(version%ownersFuzz)%23)
 		k := min(int(cut), len(b))
 		c.s.Feed(b[:k])
 		r.clock.Advance(20 * time.Millisecond)
