@@ -1,0 +1,123 @@
+package desktop_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sandbox-audio/e2e/need"
+	"sandbox-audio/e2e/rig"
+)
+
+// TestClosed has a program of the helper's, with a terminal, X and Wayland, try what a compromised browser would. Each attempt fails, and
+// for the reason that is meant to stop it, which the owner's own attempt shows not to be something else.
+func TestClosed(t *testing.T) {
+	d := newDesk(t)
+	x, w := xScreen(t, d), waylandScreen(t, d)
+	env := append(x.env, w.env...)
+	value := func(name string) string {
+		for _, v := range env {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return value
+			}
+		}
+		t.Fatalf("no %s", name)
+		return ""
+	}
+	runtimeDir := value("XDG_RUNTIME_DIR")
+	d.asOwner(t, "echo secret >~/secret; chmod 644 ~/secret; mkdir -p ~/.config/autostart")
+	bus := d.owner.Command(t.Context(), env, "dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=unix:path="+runtimeDir+"/bus")
+	if err := bus.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		bus.Process.Signal(syscall.SIGTERM)
+		bus.Wait()
+	})
+	need.Eventually(t, 10e9, func() string {
+		if _, err := os.Stat(runtimeDir + "/bus"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	pid := strconv.Itoa(bus.Process.Pid)
+	home, state := d.owner.Home, d.owner.Home+"/.local/state/sandbox-audio"
+	const denied, notPermitted = `Permission denied`, `Operation not permitted`
+	attempts := []struct {
+		what, script, fails string
+		closed              bool // to the owner, too
+	}{
+		{"list the home", "ls " + home, denied, false},
+		{"read a file of the home", "cat " + home + "/secret", denied, false},
+		{"write into the home", "touch " + home + "/.config/autostart/x.desktop", denied, false},
+		{"list the runtime directory", "ls " + runtimeDir, denied, false},
+		{"read the X authority file", "cat " + value("XAUTHORITY"), denied, false},
+		{"reach the compositor itself", "WAYLAND_DISPLAY=" + runtimeDir + "/" + value("WAYLAND_DISPLAY") + " wayland-info", `failed to create display: Permission denied`, false},
+		{"come to the display without the key", "env -u XAUTHORITY HOME=/nonexistent DISPLAY=$DISPLAY xdpyinfo", `unable to open display`, true},
+		{"reach the session bus", "dbus-send --bus=unix:path=" + runtimeDir + "/bus --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId", denied, false},
+		{"signal a process", "/bin/kill -0 " + pid, notPermitted, false},
+		{"read a process's environment", "cat /proc/" + pid + "/environ", denied, false},
+		{"read a process's memory", "head -c1 /proc/" + pid + "/mem", denied, true},
+		{"list a process's files", "ls /proc/" + pid + "/fd", denied, false},
+		{"trace a process", "timeout 0.5 strace -p " + pid, notPermitted, true},
+		{"read the daemon's log", "cat " + state + "/daemon.log", denied, false},
+		{"read what is lent", "ls " + state + "/lent", denied, false},
+		{"remove the daemon's socket", "rm -f /run/sandbox-audio/" + d.owner.Name + "/native", denied, true},
+		{"listen in the daemon's place", "ln -s x /run/sandbox-audio/" + d.owner.Name + "/other", denied, true},
+		{"change its own record", "tee -a /var/lib/sandbox-audio/" + strconv.Itoa(d.owner.UID) + "/default.json </dev/null", denied, true},
+		{"replace the entry program", "cp /bin/sh /usr/local/lib/sandbox-audio/enter", denied + "|Text file busy", true},
+		{"become root", "sudo -n true", `password is required|not allowed|may not run`, true},
+		{"become the owner", "sudo -n -u " + d.owner.Name + " true", `password is required|not allowed|may not run`, true},
+		{"read the passwords", "cat /etc/shadow", denied, true},
+		{"change the accounts", "tee -a /etc/passwd </dev/null", denied, true},
+		{"read the sudo rules", "cat /etc/sudoers.d/sandbox-audio-" + strconv.Itoa(d.owner.UID) + "-default", denied, true},
+		{"open the owner's terminal", "exec 3<>TERMINAL", denied, false},
+		{"read the owner's keys", "dd if=TERMINAL count=1", denied, true},
+	}
+	var script strings.Builder
+	for _, a := range attempts {
+		fmt.Fprintf(&script, "( %s ) >/tmp/$$ 2>&1 </dev/null; echo \"status $?\" $(tail -c 300 /tmp/$$ | tr '\\n' ' ')\n", a.script)
+	}
+	script.WriteString("rm /tmp/$$\n")
+	for _, who := range []string{"helper", "owner"} {
+		// script(1) is the owner's terminal.
+		argv := "sh /tmp/attempts-" + strconv.Itoa(os.Getpid())
+		path := strings.Fields(argv)[1]
+		if who == "helper" {
+			argv = rig.Binary(t) + " run " + argv
+		}
+		cmd := d.owner.Command(t.Context(), env, "script", "-qec", "sed -i s,TERMINAL,$(tty),g "+path+"; "+argv, "/dev/null")
+		if err := os.WriteFile(path, []byte(script.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, d.owner.UID, d.owner.GID); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(path)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		results := regexp.MustCompile(`(?m)status (\d+) ?(.*?)\r?$`).FindAllStringSubmatch(string(out), -1)
+		if len(results) != len(attempts) {
+			t.Fatalf("%d results of %d attempts: %s", len(results), len(attempts), out)
+		}
+		for i, a := range attempts {
+			status, said := results[i][1], results[i][2]
+			switch {
+			case who == "helper" && (status == "0" || !regexp.MustCompile(a.fails).MatchString(said)):
+				t.Errorf("the helper, to %s: status %s, %s", a.what, status, said)
+			case who == "owner" && !a.closed && status != "0":
+				t.Errorf("the owner itself, to %s: status %s, %s", a.what, status, said)
+			}
+		}
+	}
+	if groups, err := exec.Command("id", "-Gn", d.helper).Output(); err != nil || strings.TrimSpace(string(groups)) != d.helper {
+		t.Errorf("the helper is in the groups %s", groups) // and so not in that of the card
+	}
+}
