@@ -219,6 +219,9 @@ func (f *facts) become(asked, configured string) (method string, argv []string, 
 	return "sudo", []string{f.sudo, "-n", "-u", f.helper.Name, "--", f.profile.Entry}, nil
 }
 
+// Environ is the environment that the program is going to have, sorted, as far as it can be told before.
+func (p *Plan) Environ() []string { return slices.Clone(p.request.Env) }
+
 // String is the plan for a person to read.
 func (p *Plan) String() string {
 	var b strings.Builder

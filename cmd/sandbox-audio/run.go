@@ -19,6 +19,7 @@ type runOptions struct {
 	menu    bool
 	tty     string
 	dryRun  bool
+	showEnv bool
 }
 
 func newRunCommand() *cobra.Command {
@@ -32,7 +33,7 @@ Exit status: APP's own; 128+n when signal n ended it; 125 when sandbox-audio its
 executed, 127 when there is no APP.`,
 		Example: "  sandbox-audio run firefox --private-window\n  sandbox-audio run --profile bank chromium",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && !o.showEnv {
 				return &statusError{launcher.StatusFailed, errors.New("no program named; try: sandbox-audio run firefox")}
 			}
 			return nil
@@ -45,7 +46,7 @@ executed, 127 when there is no APP.`,
 			}
 			if err != nil {
 				// Where there is no terminal nobody would know; where the desktop does not answer either, the status tells.
-				_ = launcher.Notify(filepath.Base(args[0])+" was not started", err.Error())
+				_ = launcher.Notify(filepath.Base(append(args, "the program")[0])+" was not started", err.Error())
 			}
 			return &statusError{status, err}
 		},
@@ -62,6 +63,7 @@ executed, 127 when there is no APP.`,
 	cmd.Flags().StringVar(&o.tty, "tty", "", "whether APP gets a terminal, one of its own that shows on yours: auto, yes or no (default auto: when both its input and output are yours)")
 	cmd.Flags().Lookup("tty").NoOptDefVal = launcher.TTYYes
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
+	cmd.Flags().BoolVar(&o.showEnv, "show-env", false, "print the environment that APP would have and run nothing")
 	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
 	completeFlag(cmd, "display", fixed(launcher.DisplayAuto, launcher.DisplayWayland, launcher.DisplayX11, launcher.DisplayNone))
 	completeFlag(cmd, "tty", fixed(launcher.TTYAuto, launcher.TTYYes, launcher.TTYNo))
@@ -70,9 +72,18 @@ executed, 127 when there is no APP.`,
 }
 
 func runRun(o runOptions, args []string) (status int, err error) {
+	if len(args) == 0 {
+		args = []string{"true"} // any program has this environment
+	}
 	plan, err := planRun(o, args)
 	if err != nil {
 		return launcher.StatusFailed, err
+	}
+	if o.showEnv {
+		for _, v := range plan.Environ() {
+			fmt.Println(v)
+		}
+		return 0, nil
 	}
 	if o.dryRun {
 		fmt.Print(plan)
