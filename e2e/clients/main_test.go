@@ -17,6 +17,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "desktop" {
+		desktop(os.Args[2])
+		return
+	}
 	status := m.Run()
 	rig.Clean()
 	os.Exit(status)

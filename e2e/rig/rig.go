@@ -104,11 +104,17 @@ type Daemon struct {
 // Start runs a daemon as owner on a Unix socket and a TCP port of its own, until t ends. It plays into a WAV file unless args say otherwise.
 func Start(t testing.TB, owner need.User, args ...string) *Daemon {
 	t.Helper()
+	return StartIn(t, owner, nil, args...)
+}
+
+// StartIn is Start with more in the daemon's environment.
+func StartIn(t testing.TB, owner need.User, env []string, args ...string) *Daemon {
+	t.Helper()
 	dir := Folder(t, owner)
 	d := &Daemon{Owner: owner, Unix: "unix:" + dir + "/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t)), WAV: dir + "/heard.wav"}
 	ctx, cancel := context.WithCancel(context.Background())
 	argv := append([]string{"daemon", "--listen", d.Unix, "--listen", d.TCP, "--device", "wav:" + d.WAV, "--state", "none"}, args...)
-	cmd := owner.Command(ctx, nil, Binary(t), argv...)
+	cmd := owner.Command(ctx, env, Binary(t), argv...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdout, cmd.Stderr = writer{d}, writer{d}
 	if err := cmd.Start(); err != nil {
