@@ -3,6 +3,8 @@ package clients_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -11,20 +13,31 @@ import (
 	"testing"
 	"time"
 
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/e2e/need"
 	"sandbox-audio/e2e/rig"
+	"sandbox-audio/e2e/sound"
 )
 
-// browse has u's browser of that name show a page of ours, until the page posts its report, which goes into report.
-func browse(t *testing.T, browser string, u need.User, addr, page string, report any) {
+// visit is a page of ours in a browser that runs until the test ends. The page posts reports.
+type visit struct {
+	t       *testing.T
+	browser string
+	reports chan []byte
+}
+
+// browse has u's browser of that name show a page.
+func browse(t *testing.T, browser string, u need.User, addr, page string) *visit {
 	t.Helper()
+	v := &visit{t: t, browser: browser, reports: make(chan []byte, 1000)}
 	site := http.NewServeMux()
 	site.HandleFunc("GET /"+page, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/"+page) })
 	tones := threeTones(t)
 	site.HandleFunc("GET /tones.wav", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, tones) })
-	posted := make(chan error, 1)
 	site.HandleFunc("POST /report", func(w http.ResponseWriter, r *http.Request) {
-		posted <- json.NewDecoder(r.Body).Decode(report)
+		if b, err := io.ReadAll(r.Body); err == nil {
+			v.reports <- b
+		}
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,7 +45,7 @@ func browse(t *testing.T, browser string, u need.User, addr, page string, report
 	}
 	server := &http.Server{Handler: site}
 	go server.Serve(l)
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
 
 	argv := browsers[browser](t, u)
 	var said bytes.Buffer
@@ -43,29 +56,36 @@ func browse(t *testing.T, browser string, u need.User, addr, page string, report
 		t.Fatal(err)
 	}
 	syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, -10) // it keeps little ahead, and the machine may be shared
-	defer func() {
+	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", browser, &said)
 		}
-	}()
+	})
+	return v
+}
+
+// report is the page's next one.
+func (v *visit) report(into any) {
+	v.t.Helper()
 	select {
-	case err = <-posted:
-	case <-time.After(60 * time.Second):
-		t.Fatalf("%s has not run the page within a minute", browser)
-	}
-	if err != nil {
-		t.Fatal(err)
+	case b := <-v.reports:
+		if err := json.Unmarshal(b, into); err != nil {
+			v.t.Fatalf("%v in %.200s", err, b)
+		}
+	case <-time.After(time.Minute):
+		v.t.Fatalf("the page in %s has said nothing for a minute", v.browser)
 	}
 }
 
-// browsers are the commands that start one with a new profile of u's, which needs no click before a page may play.
+// browsers are the commands that start one with a new profile of u's, which needs no click before a page may play and asks nobody whether
+// it may record.
 var browsers = map[string]func(t *testing.T, u need.User) []string{
 	"firefox": func(t *testing.T, u need.User) []string {
 		profile := rig.Folder(t, u)
 		prefs := `user_pref("media.autoplay.default", 0);
-user_pref("media.navigator.permission.disabled", true); // no question before the microphone
+user_pref("media.navigator.permission.disabled", true);
 user_pref("media.cubeb_latency_mtg_frames", 9600); // of WebAudio, which takes no hint from the page
 user_pref("browser.aboutwelcome.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
@@ -76,7 +96,7 @@ user_pref("datareporting.policy.dataSubmissionEnabled", false);
 		return []string{"firefox-esr", "--no-remote", "--profile", profile}
 	},
 	"chromium": func(t *testing.T, u need.User) []string {
-		return []string{"chromium", "--no-first-run", "--autoplay-policy=no-user-gesture-required", "--user-data-dir=" + rig.Folder(t, u)}
+		return []string{"chromium", "--no-first-run", "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream", "--user-data-dir=" + rig.Folder(t, u)}
 	},
 }
 
@@ -113,7 +133,7 @@ func TestBrowsersPlay(t *testing.T) {
 				}
 				Error string
 			}
-			browse(t, browser, who.helper, addr, "play.html", &report)
+			browse(t, browser, who.helper, addr, "play.html").report(&report)
 			if report.Error != "" {
 				t.Fatalf("the page failed: %s", report.Error)
 			}
@@ -133,11 +153,59 @@ func TestBrowsersPlay(t *testing.T) {
 					}
 				}
 				last := len(p.Seen) - 1
-				clock, sound := p.Seen[last][1]-p.Seen[0][1], heard[i].Seconds(s.Rate)
-				if sound < clock-0.1 || sound > clock+0.6 {
-					t.Errorf("%s: the clock went on for %.2f s, the sound for %.2f s", p.Name, clock, sound)
+				clock, played := p.Seen[last][1]-p.Seen[0][1], heard[i].Seconds(s.Rate)
+				if played < clock-0.1 || played > clock+0.6 {
+					t.Errorf("%s: the clock went on for %.2f s, the sound for %.2f s", p.Name, clock, played)
 				}
 			}
 		})
 	}
+}
+
+// TestBrowsersRecord has a page hear the microphone through getUserMedia: silence while it is closed, the tone when the owner opens it, and
+// silence again; and an error where there is none.
+func TestBrowsersRecord(t *testing.T) {
+	need.Packages(t, "firefox-esr", "chromium", "chromium-sandbox")
+	need.Packages(t, need.XPackages...)
+	for browser := range browsers {
+		t.Run(browser, func(t *testing.T) {
+			d, who := microphone(t)
+			v := browse(t, browser, who.helper, d.TCP, "record.html")
+			v.until("silence", func(s sound.Sound) bool { return s.Peak(0) == sound.Silence })
+			say(t, d, who, memory.Allow)
+			v.until("the tone without a break", func(s sound.Sound) bool { // the browser loses some when the machine keeps it waiting
+				tones, rest := s.Tones(0, 1)
+				return len(tones) == 1 && math.Abs(tones[0].Freq-spoken.Freq) < 0.1 && math.Abs(tones[0].DB-spoken.DB) < 0.3 && rest < -70 && len(s.Breaks(0, 1)) == 0
+			})
+			say(t, d, who, memory.Deny)
+			v.until("silence", func(s sound.Sound) bool { return s.Peak(0) == sound.Silence })
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		owner, helper := need.NewUser(t), need.NewUser(t)
+		d := rig.Start(t, owner, "--allow", helper.Name, "--mic", helper.Name+"=none")
+		var report struct{ Error string }
+		if browse(t, "firefox", helper, d.Unix, "record.html").report(&report); report.Error != "NotFoundError" {
+			t.Errorf("the page was told %q", report.Error)
+		}
+	})
+}
+
+// until waits until half a second of what record.html hears is as it should be.
+func (v *visit) until(what string, is func(sound.Sound) bool) {
+	v.t.Helper()
+	for range 40 {
+		var report struct {
+			Rate    int
+			Samples []float64
+			Error   string
+		}
+		if v.report(&report); report.Error != "" {
+			v.t.Fatalf("the page failed: %s", report.Error)
+		}
+		if is(sound.Sound{Rate: report.Rate, Ch: [][]float64{report.Samples}}) {
+			return
+		}
+	}
+	v.t.Fatalf("the page never hears %s", what)
 }
