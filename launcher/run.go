@@ -43,44 +43,15 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 		say("note: " + note)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	ready := p.prepare(ctx, sound, say)
+	defer ready.undo(say)
 	defer cancel()
-	if sound != nil {
-		link := &soundLink{sound: sound, plan: p}
-		up := make(chan error, 1)
-		go func() { up <- link.up(ctx) }()
-		select {
-		case err := <-up:
-			if err != nil {
-				return StatusFailed, err
-			}
-		case s := <-signals:
-			return signalStatus(s), nil
-		}
-		go link.watch(ctx, say)
-	}
-	l, err := newLender()
-	if err != nil {
-		return StatusFailed, err
-	}
-	if err := l.sweep(); err != nil {
-		say(err.Error())
-	}
-	defer func() {
-		if err := l.takeBack(); err != nil {
-			say(err.Error())
-		}
-	}()
-	way, err := p.display.lend(l, p, say)
-	if err != nil {
-		return StatusFailed, err
-	}
-	defer way.close()
 	out, err := newStdio(p.tty && p.Output == nil, p.Output)
 	if err != nil {
 		return StatusFailed, err
 	}
 	defer out.close()
-	r := &running{plan: p, say: say, door: way, signals: signals, outcomes: make(chan outcome, 2)}
+	r := &running{plan: p, say: say, ready: ready, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
 	defer keepShares(p.request.Shares, os.Getuid(), p.Helper.UID)()
 	if status, err := r.begin(out); err != nil || status != 0 {
@@ -89,13 +60,61 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	return r.wait(out.terminal)
 }
 
+// preparation is what the program needs before it starts, done while sudo is at work: the sound daemon is made sure of
+// and the display lent.
+type preparation struct {
+	done   chan struct{}
+	err    error // these once done is closed
+	lender *lender
+	door   *door
+}
+
+func (p *Plan) prepare(ctx context.Context, sound Sound, say func(string)) *preparation {
+	r := &preparation{done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = r.do(ctx, p, sound, say)
+	}()
+	return r
+}
+
+func (r *preparation) do(ctx context.Context, p *Plan, sound Sound, say func(string)) (err error) {
+	if sound != nil {
+		link := &soundLink{sound: sound, plan: p}
+		if err := link.up(ctx); err != nil {
+			return err
+		}
+		go link.watch(ctx, say)
+	}
+	if r.lender, err = newLender(); err != nil {
+		return err
+	}
+	if err := r.lender.sweep(); err != nil {
+		say(err.Error())
+	}
+	r.door, err = p.display.lend(r.lender, p, say)
+	return err
+}
+
+// undo takes back what was lent.
+func (r *preparation) undo(say func(string)) {
+	<-r.done
+	r.door.close()
+	if r.lender == nil {
+		return
+	}
+	if err := r.lender.takeBack(); err != nil {
+		say(err.Error())
+	}
+}
+
 func signalStatus(s os.Signal) int { return 128 + int(s.(syscall.Signal)) }
 
 // running is one program on its way: sudo or su, and the channel to the entry program behind it.
 type running struct {
 	plan     *Plan
 	say      func(string)
-	door     *door
+	ready    *preparation
 	signals  chan os.Signal
 	conn     *net.UnixConn
 	outcomes chan outcome // at most two; closed when the entry program is off the line
@@ -132,8 +151,21 @@ func (r *running) begin(out *stdio) (status int, err error) {
 		withPassword := append([]string{argv[0]}, argv[2:]...) // all but -n
 		status, err = r.enter(l, withPassword, true)
 	}
+	if err != nil {
+		if <-r.ready.done; r.ready.err != nil { // who holds the sound daemon's place is the graver matter
+			err = r.ready.err
+		}
+	}
 	if err != nil || status != 0 {
 		return status, err
+	}
+	select {
+	case <-r.ready.done:
+		if r.ready.err != nil {
+			return StatusFailed, r.ready.err
+		}
+	case s := <-r.signals:
+		return signalStatus(s), nil
 	}
 	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
 		return StatusFailed, err
@@ -162,8 +194,8 @@ func (r *running) begin(out *stdio) (status int, err error) {
 				out.terminal.suspend = func() { r.signals <- syscall.SIGTSTP }
 			}
 			out.started(first.PID, first.terminal)
-			if r.door != nil && first.wayland != nil {
-				r.door.open(first.wayland, r.say)
+			if r.ready.door != nil && first.wayland != nil {
+				r.ready.door.open(first.wayland, r.say)
 			}
 			return 0, nil
 		}
