@@ -50,7 +50,7 @@ type desk struct {
 	site   *site
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	t.Helper()
 	if whyNot != "" {
 		t.Skip(whyNot)
@@ -68,7 +68,7 @@ func newDesk(t *testing.T) *desk {
 }
 
 // asRoot runs a command of ours as the owner's administrator does.
-func (d *desk) asRoot(t *testing.T, args ...string) {
+func (d *desk) asRoot(t testing.TB, args ...string) {
 	t.Helper()
 	cmd := exec.Command(rig.Binary(t), args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SUDO_UID=%d", d.owner.UID))
@@ -77,7 +77,7 @@ func (d *desk) asRoot(t *testing.T, args ...string) {
 	}
 }
 
-func (d *desk) asOwner(t *testing.T, script string) {
+func (d *desk) asOwner(t testing.TB, script string) {
 	t.Helper()
 	if out, err := d.owner.Command(t.Context(), nil, "sh", "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", script, err, out)
@@ -92,7 +92,7 @@ type run struct {
 }
 
 // start starts a program as the helper; it is ended when t ends, if it still runs then.
-func (d *desk) start(t *testing.T, env []string, args ...string) *run {
+func (d *desk) start(t testing.TB, env []string, args ...string) *run {
 	t.Helper()
 	r := &run{ended: make(chan error, 1)}
 	r.Cmd = d.owner.Command(context.Background(), env, rig.Binary(t), append([]string{"run"}, args...)...)
@@ -111,7 +111,7 @@ func (d *desk) start(t *testing.T, env []string, args ...string) *run {
 }
 
 // end ends the program as ^C does, and waits.
-func (r *run) end(t *testing.T) {
+func (r *run) end(t testing.TB) {
 	t.Helper()
 	_ = r.Process.Signal(os.Interrupt)
 	select {
@@ -166,7 +166,7 @@ requestAnimationFrame(() => requestAnimationFrame(() => fetch("/shown", {method:
 // colour is that of every page, which nothing else on a screen has.
 const colour = "#1b998b"
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{shown: make(chan string, 8)}
 	mux := http.NewServeMux()
