@@ -163,7 +163,7 @@ func tool(name string) (string, error) {
 		"useradd": "apt install passwd (Alpine: apk add shadow)", "userdel": "apt install passwd (Alpine: apk add shadow)",
 		"usermod": "apt install passwd (Alpine: apk add shadow)", "gpasswd": "apt install passwd (Alpine: apk add shadow)",
 		"groupadd": "apt install passwd (Alpine: apk add shadow)", "groupdel": "apt install passwd (Alpine: apk add shadow)",
-		"visudo": "apt install sudo", "sudo": "apt install sudo", "su": "apt install util-linux (Alpine: apk add util-linux-login)",
+		"visudo": "apt install sudo", "sudo": "apt install sudo", "doas": "apt install doas", "run0": "apt install systemd (version 256 or later)", "su": "apt install util-linux (Alpine: apk add util-linux-login)",
 		"Xephyr": "apt install xserver-xephyr",
 	}[name]
 	return "", fmt.Errorf("%s is not installed; install it with: %s", name, hint)

@@ -24,7 +24,7 @@ type Config struct {
 
 // Rules are what may be set anew for each profile, in a table [profile.NAME].
 type Rules struct {
-	Method     string   `toml:"method,omitempty" json:"method,omitempty"`               // auto, sudo or su; empty is auto
+	Method     string   `toml:"method,omitempty" json:"method,omitempty"`               // one of Methods; empty is auto
 	MaxVolume  *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
 	Microphone string   `toml:"microphone,omitempty" json:"microphone,omitempty"`       // none, deny, ask or allow, as long as the owner says nothing else; empty is deny
 }
@@ -155,7 +155,7 @@ func (e *valueError) at(text string) error {
 
 func (r *Rules) check() *valueError {
 	if !validMethod(r.Method) {
-		return &valueError{toml.Key{"method"}, fmt.Errorf("method %q is none of auto, sudo and su", r.Method)}
+		return &valueError{toml.Key{"method"}, methodError(r.Method)}
 	}
 	if v := r.MaxVolume; v != nil && !(*v >= -100 && *v <= 20) {
 		return &valueError{toml.Key{"max_volume_db"}, fmt.Errorf("max_volume_db %v is not from -100 to 20", *v)}

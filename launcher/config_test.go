@@ -35,7 +35,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"device = \"x\"\n[profile.bank]\nmethod = 3":        "line 3",
 		"device = \"x\"\n[profile]\nbank = 3":               "line 3",
 		"[profiles.bank]":                                   `line 1: unknown key "profiles`,
-		"\nmethod = \"doas\"\n":                             `line 2: method "doas"`,
+		"\nmethod = \"ksu\"\n":                              `line 2: method "ksu"`,
 		"device = \"null\"\nallow = \"bob\"\n":              "line 2",
 		"device = \n":                                       "line 1",
 	} {

@@ -95,7 +95,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	ownConfigFile(t, "[profile.there]\n")
 	for _, c := range []struct{ profile, setting, want string }{
 		{"bank", "methods=su", "unknown key"},
-		{"bank", "method=doas", "is none of"},
+		{"bank", "method=ksu", "is none of"},
 		{"bank", "method", "write KEY=VALUE"},
 		{"bank", "x]\n[y=1", "bank"},
 		{"there", "method=su", "already"},

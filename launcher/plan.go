@@ -16,7 +16,7 @@ import (
 // Request is what a person asks of run.
 type Request struct {
 	Profile string
-	Method  string   // auto, sudo or su; empty is auto
+	Method  string   // one of Methods; empty is auto
 	Argv    []string // the program and its arguments
 	Environ []string // the caller's
 	Dir     string   // the caller's
@@ -29,7 +29,7 @@ type Request struct {
 type Plan struct {
 	Owner     Account
 	Helper    Account
-	Method    string   // sudo or su
+	Method    string   // one of Methods but auto
 	Enter     []string // becomes the helper; the socket's name and the owner's uid follow
 	Daemon    []string // starts the sound daemon when none runs
 	Addresses []string // where the daemon listens
@@ -51,10 +51,11 @@ type facts struct {
 	rules      []string // of these, for the daemon's command line
 	self       string   // the path of this binary
 	sudo, su   string   // paths; empty where not installed
-	socketDir  bool     // the socket's directory is there and the daemon's alone to write
-	runtimeDir bool     // the helper's directory below /run is there and the helper's
-	loginDir   bool     // so is the one a login makes, /run/user/UID
-	bus        string   // the path of dbus-daemon; empty where it is not installed
+	doas, run0 string
+	socketDir  bool   // the socket's directory is there and the daemon's alone to write
+	runtimeDir bool   // the helper's directory below /run is there and the helper's
+	loginDir   bool   // so is the one a login makes, /run/user/UID
+	bus        string // the path of dbus-daemon; empty where it is not installed
 	umask      int
 }
 
@@ -117,6 +118,8 @@ func readFacts(owner Account, profile string) (f facts, err error) {
 	}
 	f.sudo, _ = tool("sudo")
 	f.su, _ = tool("su")
+	f.doas, _ = tool("doas")
+	f.run0, _ = tool("run0")
 	f.bus, _ = tool("dbus-daemon")
 	f.socketDir = ownDir(filepath.Dir(f.profile.Socket), f.daemonUID, 0o755)
 	f.runtimeDir = ownDir(f.profile.RuntimeDir, f.helper.UID, 0o700)
@@ -137,8 +140,6 @@ func ownDir(path string, uid int, mode fs.FileMode) bool {
 }
 
 func loginDir(uid int) string { return "/run/user/" + strconv.Itoa(uid) }
-
-func validMethod(m string) bool { return slices.Contains([]string{"", "auto", "sudo", "su"}, m) }
 
 func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if len(req.Argv) == 0 || req.Argv[0] == "" {
@@ -191,32 +192,6 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	p.display.prepare(&p.request)
 	slices.Sort(p.request.Env)
 	return p, nil
-}
-
-// become decides how to become the helper: what the command line says, else what the configuration says, else su for
-// root, which needs no rule, and sudo for everyone else.
-func (f *facts) become(asked, configured string) (method string, argv []string, err error) {
-	if asked == "" {
-		asked = configured
-	}
-	if !validMethod(asked) {
-		return "", nil, fmt.Errorf("method %q is none of auto, sudo and su", asked)
-	}
-	root := f.owner.UID == 0
-	switch {
-	case asked == "su" && !root:
-		return "", nil, errors.New("su would ask for the helper's password, which it has none of; leave --method su to root")
-	case asked == "su" && f.su == "", asked != "sudo" && root && f.su == "" && f.sudo == "":
-		_, err := tool("su")
-		return "", nil, err
-	case asked == "su" || asked != "sudo" && root && f.su != "":
-		// The entry program in the shell's place gets what follows the name as its arguments; no shell reads them.
-		return "su", []string{f.su, "-s", f.profile.Entry, "--", f.helper.Name}, nil
-	case f.sudo == "":
-		_, err := tool("sudo")
-		return "", nil, err
-	}
-	return "sudo", []string{f.sudo, "-n", "-u", f.helper.Name, "--", f.profile.Entry}, nil
 }
 
 // Environ is the environment that the program is going to have, sorted, as far as it can be told before.

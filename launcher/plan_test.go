@@ -114,14 +114,22 @@ func TestMethod(t *testing.T) {
 		{"root without sudo", 0, "", "", "sudo", su, ""},
 		{"root without su", 0, "", "", "su", sudo, ""},
 		{"root without su, su asked", 0, "su", "", "su", nil, ""},
-		{"nonsense", 1000, "doas", "", "", nil, `"doas"`},
+		{"a user, doas", 1000, "doas", "", "", []string{"/usr/bin/doas", "-n", "-u", "alice-sandbox", entryPath}, ""},
+		{"a user without sudo, auto, with doas", 1000, "", "", "sudo+doas", []string{"/usr/bin/doas", "-n", "-u", "alice-sandbox", entryPath}, ""},
+		{"a user, run0", 1000, "run0", "", "", []string{"/usr/bin/run0", "--user=alice-sandbox", "--background=", "--", entryPath}, ""},
+		{"root, run0", 0, "run0", "", "", []string{"/usr/bin/run0", "--user=alice-sandbox", "--background=", "--", entryPath}, ""},
+		{"nonsense", 1000, "ksu", "", "", nil, `"ksu"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := machine()
 			f.owner.UID = test.owner
+			f.run0 = "/usr/bin/run0"
+			if strings.Contains(test.name, "doas") {
+				f.doas = "/usr/bin/doas"
+			}
 			switch test.without {
-			case "sudo":
+			case "sudo", "sudo+doas":
 				f.sudo = ""
 			case "su":
 				f.su = ""

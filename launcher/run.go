@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,12 +146,10 @@ func (r *running) begin(out *stdio) (status int, err error) {
 		return StatusFailed, err
 	}
 	defer l.Close()
-	argv := append(append([]string(nil), r.plan.Enter...), name, strconv.Itoa(os.Getuid()))
-	if status, err = r.enter(l, argv, false); err != nil && r.plan.Method == "sudo" && hasTerminal() {
-		// Refused without a password; there is somebody to ask.
-		withPassword := append([]string{argv[0]}, argv[2:]...) // all but -n
-		status, err = r.enter(l, withPassword, true)
-	}
+	status, err = r.enterAsking(func(w way) (int, error) {
+		w.argv = slices.Concat(w.argv, []string{name, strconv.Itoa(os.Getuid())})
+		return r.enter(l, w)
+	})
 	if err != nil {
 		if <-r.ready.done; r.ready.err != nil { // who holds the sound daemon's place is the graver matter
 			err = r.ready.err
@@ -223,8 +222,8 @@ func (r *running) lost() error {
 }
 
 // enter starts sudo or su and waits until the entry program is on the line.
-func (r *running) enter(l *net.UnixListener, argv []string, ask bool) (status int, err error) {
-	if r.become, err = startBecome(argv, ask); err != nil {
+func (r *running) enter(l *net.UnixListener, w way) (status int, err error) {
+	if r.become, err = startBecome(w); err != nil {
 		return StatusFailed, err
 	}
 	type accepted struct {
@@ -338,16 +337,17 @@ type become struct {
 	stderr bytes.Buffer
 }
 
-// startBecome starts argv with an environment of its own and no descriptor of ours but, when it may ask for a password,
+// startBecome starts a way with an environment of its own and no descriptor of ours but, when it may ask for a password,
 // the terminal. Without that it has a session of its own: what is typed at the terminal reaches run alone.
-func startBecome(argv []string, ask bool) (*become, error) {
+func startBecome(w way) (*become, error) {
 	b := &become{done: make(chan struct{})}
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(w.argv[0], w.argv[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + adminPath, "TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}
+	cmd.Env = append(cmd.Env, w.env...)
 	cmd.Stderr = &b.stderr
 	cmd.WaitDelay = leaveWait
-	if ask {
+	if w.terminal {
 		cmd.Stderr = os.Stderr
 	} else {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

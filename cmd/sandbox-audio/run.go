@@ -56,7 +56,7 @@ executed, 127 when there is no APP.`,
 		return &statusError{launcher.StatusFailed, cmd.Root().FlagErrorFunc()(cmd, err)}
 	})
 	addProfileFlag(cmd, &o.profile)
-	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo or su (default auto)")
+	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo, su, run0 or doas (default auto)")
 	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, wayland, x11 or none (default auto)")
 	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows), untrusted or nested (default trusted)")
 	cmd.Flags().BoolVar(&o.menu, "menu", false, "started from a menu: what the program writes goes to its log, see logs")
@@ -64,7 +64,7 @@ executed, 127 when there is no APP.`,
 	cmd.Flags().Lookup("tty").NoOptDefVal = launcher.TTYYes
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
 	cmd.Flags().BoolVar(&o.showEnv, "show-env", false, "print the environment that APP would have and run nothing")
-	completeFlag(cmd, "method", fixed("auto", "sudo", "su"))
+	completeFlag(cmd, "method", fixed(launcher.Methods...))
 	completeFlag(cmd, "display", fixed(launcher.DisplayAuto, launcher.DisplayWayland, launcher.DisplayX11, launcher.DisplayNone))
 	completeFlag(cmd, "tty", fixed(launcher.TTYAuto, launcher.TTYYes, launcher.TTYNo))
 	completeFlag(cmd, "x11", fixed(launcher.X11Trusted, launcher.X11Untrusted, launcher.X11Nested))
