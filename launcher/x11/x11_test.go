@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -300,5 +301,48 @@ func TestHostileServer(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 		ours.Close()
+	}
+}
+
+// grabKeyboard takes all keys of the server for this client (GrabKeyboard, core protocol), as a program that listens would.
+func grabKeyboard(c *Conn, root uint32) error {
+	const grab, async = 31, 1
+	b := le.AppendUint32([]byte{grab, 0, 0, 0}, root)
+	b = le.AppendUint32(b, 0) // now
+	reply, err := c.request(append(b, async, async, 0, 0))
+	if err == nil && reply[1] != 0 {
+		err = errors.New("the keyboard is not given away")
+	}
+	return err
+}
+
+// The owner's keys are out of reach of an untrusted program.
+func TestUntrustedGrabsNothing(t *testing.T) {
+	need.Packages(t, need.XPackages...)
+	x := need.Xvfb(t)
+	c, d := dial(t, x)
+	out, err := x.Client("xwininfo", "-root").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(out), "Window id: ")
+	text, _, _ = strings.Cut(text, " ")
+	root, err := strconv.ParseUint(text, 0, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trusted := range []bool{true, false} {
+		_, key, err := c.GenerateKey(trusted, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := Dial(context.Background(), d, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := grabKeyboard(program, uint32(root)); (err == nil) != trusted {
+			t.Errorf("trusted %v: grabbing the keyboard: %v", trusted, err)
+		}
+		program.Close()
 	}
 }
