@@ -39,8 +39,18 @@ func runSetup(o setupOptions) error {
 	if err != nil {
 		return err
 	}
-	return launcher.Setup(owner, o.profile, o.dryRun, reportStep)
+	if err := launcher.Setup(owner, o.profile, o.dryRun, reportStep); err != nil {
+		return err
+	}
+	if !o.dryRun {
+		fmt.Fprint(os.Stderr, sharedScreen)
+	}
+	return nil
 }
+
+// sharedScreen is what a person must know who has an X server.
+const sharedScreen = `note: files are kept apart, an X screen is not: a program on your X server can read every key and picture of the others there, whoever's they are.
+      Where that matters use Wayland, or: sandbox-audio run --x11 nested APP`
 
 // reportStep says one line about each step.
 func reportStep(state string, s launcher.Step) {
