@@ -101,6 +101,7 @@ func TestRecordedClients(t *testing.T) {
 			}
 			r.client = r.rig.open(ownerUID, policy.Owner)
 			told := map[native.Op]bool{} // by the recorded server
+			recorded := false            // sound came from it
 			for _, p := range packets {
 				if op, tag, fields, err := native.ParseControl(p.bytes[native.HeaderSize:]); err == nil && !p.fromClient {
 					r.answers[tag] = answer{op, fields}
@@ -113,12 +114,23 @@ func TestRecordedClients(t *testing.T) {
 					r.request(bytes.Clone(p.bytes))
 				case p.fromClient:
 					r.sound(bytes.Clone(p.bytes))
+				case !p.control():
+					recorded = true
+					r.rig.clock.Advance(10 * time.Millisecond)
+					r.client.take(native.Invalid)
 				}
 			}
 			for _, op := range []native.Op{native.OpRequest, native.OpStarted} {
 				if told[op] && r.client.saw(op) == 0 {
 					t.Errorf("never a %v", op)
 				}
+			}
+			for n := 0; recorded && len(r.client.heard) == 0 && n < 300; n++ { // a fragment may be as long as two seconds
+				r.rig.clock.Advance(10 * time.Millisecond)
+				r.client.take(native.Invalid)
+			}
+			if recorded && len(r.client.heard) == 0 {
+				t.Error("never heard anything")
 			}
 			r.client.s.Close()
 			r.rig.clock.Advance(time.Second)
