@@ -78,7 +78,7 @@ func (s *Source) Open() (device.Config, error) {
 func (s *Source) ask(spec pcm.Spec, cmap pcm.ChannelMap) {
 	s.pending = true
 	s.link.call(native.OpCreateRecordStream, &native.CreateRecordStream{Spec: spec, Map: cmap, SourceIndex: native.Invalid, AdjustLatency: true, Props: s.props,
-		Attr: native.RecordAttr{MaxLength: native.Invalid, FragSize: uint32(spec.Bytes(fragment))}, DirectOnInput: native.Invalid}, s.created)
+		Attr: native.RecordAttr{MaxLength: native.Invalid, FragSize: uint32(spec.Bytes(fragment))}, DirectOnInput: native.Invalid, Volume: native.NormVolume(len(cmap))}, s.created)
 }
 
 func (s *Source) created(fields []byte, err error) {

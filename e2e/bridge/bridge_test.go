@@ -4,6 +4,7 @@ package bridge_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,6 +35,17 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	tone := sound.Tone{Freq: 997, DB: -12}
 	short, long := file(t, sound.Sine(44100, 2, 2*time.Second, tone.Freq, tone.DB)), file(t, sound.Sine(48000, 2, 12*time.Second, tone.Freq, tone.DB))
 
+	awake := background(t, owner, peer.Unix, "pacat", "--latency-msec=50", "/dev/zero") // an idle sink of PulseAudio's has played silence for seconds to come
+	need.Eventually(t, 10*time.Second, func() string {
+		var latency int
+		out := must(t, owner, peer.Unix, "pactl", "list", "sinks")
+		if _, after, ok := strings.Cut(out, "Latency: "); !ok || !strings.Contains(out, "State: RUNNING") {
+			return "the sink does not run: " + out
+		} else if _, err := fmt.Sscan(after, &latency); err != nil || latency > 200000 {
+			return "the sink is " + after[:20] + " ahead"
+		}
+		return ""
+	})
 	t.Run("plays", func(t *testing.T) {
 		ear := listen(t, peer, owner)
 		must(t, helper, d.Unix, "paplay", short)
@@ -82,6 +94,7 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 			return "nothing plays at the server"
 		}
 		need.Eventually(t, 5*time.Second, playing)
+		awake()
 		peer.Stop()
 		need.Eventually(t, 5*time.Second, func() string {
 			if playing() == "" {
