@@ -34,6 +34,7 @@ type request struct {
 
 	Shares []string `json:"shares,omitempty"` // folders shared with the owner
 
+	Links    bool             `json:"links,omitempty"`    // are passed on to run
 	Terminal *terminalRequest `json:"terminal,omitempty"` // nil for none
 
 	Wayland string `json:"wayland,omitempty"`  // the socket to make in the runtime directory for a compositor; empty for none
@@ -55,6 +56,8 @@ type outcome struct {
 	Code   int            `json:"code,omitempty"`
 	Signal syscall.Signal `json:"signal,omitempty"`
 	Home   bool           `json:"home,omitempty"` // the program started in its home, for it cannot enter the owner's directory
+
+	Link string `json:"link,omitempty"` // to open; tells of none of the three, and comes any number of times
 
 	terminal *os.File // these come as descriptors
 	wayland  *os.File

@@ -25,6 +25,7 @@ type Config struct {
 // Rules are what may be set anew for each profile, in a table [profile.NAME].
 type Rules struct {
 	Method     string   `toml:"method,omitempty" json:"method,omitempty"`               // one of Methods; empty is auto
+	Links      bool     `toml:"links,omitempty" json:"links,omitempty"`                 // links that the helper's programs open go to the owner's browser
 	MaxVolume  *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
 	Microphone string   `toml:"microphone,omitempty" json:"microphone,omitempty"`       // none, deny, ask or allow, as long as the owner says nothing else; empty is deny
 }

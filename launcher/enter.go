@@ -112,6 +112,11 @@ func enter(args []string) (int, error) {
 	if s.wayland >= 0 {
 		served = append(served, s.wayland)
 	}
+	stopLinks, err := serveLinks(&req, conn)
+	if err != nil {
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
+	defer stopLinks()
 	pid, home, err := start(req, stdio)
 	for _, fd := range stdio {
 		_ = unix.Close(fd) // the program has them

@@ -180,6 +180,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 		Home: f.helper.Home, RuntimeDir: runtimeDir, Bus: f.bus,
 		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(p.Addresses, " ")),
 	}
+	p.request.Links = config.Links
 	for _, share := range f.profile.Shares {
 		p.request.Shares = append(p.request.Shares, share.Dir)
 	}

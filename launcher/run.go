@@ -204,10 +204,16 @@ func (r *running) begin(out *stdio) (status int, err error) {
 // listen hears how the program started and how it ended, and nothing after that.
 func (r *running) listen() {
 	defer close(r.outcomes)
-	for range cap(r.outcomes) {
+	links := &linkOpener{say: r.say}
+	for n := 0; n < cap(r.outcomes); n++ {
 		var o outcome
 		if r.lineErr = receiveOutcome(r.conn, &o); r.lineErr != nil {
 			return
+		}
+		if o.Link != "" && r.plan.request.Links {
+			links.open(o.Link)
+			n--
+			continue
 		}
 		r.outcomes <- o
 	}

@@ -132,7 +132,7 @@ func isLoginDir(dir string) bool { return filepath.Dir(dir) == filepath.Dir(logi
 
 // isOurs reports whether a name in the runtime directory is one that only we use.
 func isOurs(name string) bool {
-	return name == usersFile || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
+	return name == usersFile || name == linkDir || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
 }
 
 // Each run leads to the compositor by a socket of its own, and waylandAny leads to one of those: services that the bus

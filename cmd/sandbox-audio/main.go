@@ -47,6 +47,9 @@ func mainStatus() int {
 	if filepath.Base(os.Args[0]) == launcher.EntryName && len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "@") {
 		return launcher.Enter(os.Args[1:])
 	}
+	if filepath.Base(os.Args[0]) == launcher.LinkName {
+		return launcher.OpenLink(os.Args[1:])
+	}
 	root := newRootCommand()
 	root.SetArgs(shieldLevels(os.Args[1:]))
 	err := root.Execute()

@@ -24,7 +24,7 @@ var whyNotRoot string
 // The test binary is also the program, and the entry program that setup copies from it.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "sandbox-audio", launcher.EntryName:
+	case "sandbox-audio", launcher.EntryName, launcher.LinkName:
 		main()
 	}
 	whyNotRoot = launchertest.Isolate()
