@@ -81,8 +81,6 @@ func programOf(uid uint32, pid int) string {
 // answerQuestions serves one worker's questions until its end of the pipe is closed, which ends those that are open.
 func (k *keeper) answerQuestions(questions, answers *os.File) {
 	defer answers.Close()
-	var open sync.WaitGroup
-	defer open.Wait()
 	defer questions.Close()
 	stdin, end, err := os.Pipe() // the standard input of all who ask
 	if err != nil {
@@ -90,6 +88,8 @@ func (k *keeper) answerQuestions(questions, answers *os.File) {
 		return
 	}
 	defer stdin.Close()
+	var open sync.WaitGroup
+	defer open.Wait()
 	defer end.Close()
 	slots := make(chan struct{}, maxQuestions)
 	for {

@@ -36,7 +36,9 @@ func Conformance(t *testing.T, b Bench) {
 	t.Run("fill", b.fill)
 	t.Run("flow", b.flow)
 	t.Run("late", b.late)
-	t.Run("allocations", b.allocations)
+	if !raceDetector {
+		t.Run("allocations", b.allocations)
+	}
 	if b.Heard != nil {
 		t.Run("sound", b.sound)
 	}
