@@ -16,52 +16,16 @@ import (
 
 // TestPavucontrol has the owner's pavucontrol show a helper's stream, and mute and turn down the stream and the device, by keyboard.
 func TestPavucontrol(t *testing.T) {
-	need.Packages(t, "pavucontrol", "xdotool")
-	need.Packages(t, need.XPackages...)
 	d, who := start(t)
-	x := need.Xvfb(t)
-	var said bytes.Buffer
-	window := client(context.Background(), who.owner, d.Unix, "pavucontrol", "--tab=1")
-	window.Env = append(window.Env, admit(t, x, who.owner)...)
-	window.Stdout, window.Stderr = &said, &said
-	if err := window.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		window.Process.Kill()
-		window.Wait()
-		if t.Failed() {
-			t.Logf("pavucontrol said:\n%s", &said)
-		}
-	})
-	xdotool := func(args ...string) {
-		t.Helper()
-		if out, err := x.Client("xdotool", args...).CombinedOutput(); err != nil {
-			t.Fatalf("xdotool %v: %v\n%s", args, err, out)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			need.Keep(t, "failed", x.Screenshot(t))
-		}
-	})
-	xdotool("search", "--sync", "--onlyvisible", "--name", "^Volume Control$", "windowfocus")
-	empty := settled(t, x)
-	if colours(empty) < 20 {
-		t.Fatal("pavucontrol shows nothing")
-	}
+	x, empty := pavucontrol(t, d, who.owner)
+	xdotool := func(args ...string) { t.Helper(); xdotool(t, x, args...) }
 
 	player := client(t.Context(), who.helper, d.TCP, "paplay", "--stream-name=Song", file(t, sound.Sine(48000, 2, time.Minute, 997, toneLevel)))
 	if err := player.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { player.Process.Kill(); player.Wait() })
-	need.Eventually(t, 10*time.Second, func() string {
-		if differ(empty, x.Screenshot(t)) < 2000 { // a row's worth of letters and controls
-			return "pavucontrol does not show the stream"
-		}
-		return ""
-	})
+	appears(t, x, empty)
 	playback := settled(t, x)
 	need.Keep(t, "playback", playback)
 
@@ -103,6 +67,81 @@ func TestPavucontrol(t *testing.T) {
 		sound.Hear(t, loud, ch, -80, sound.Tone{Freq: 997, DB: toneLevel + level})
 	}
 	has(t, must(t, who.owner, d.Unix, "pactl", "list", "clients"), "PulseAudio Volume Control")
+}
+
+// TestPavucontrolOfAHelper has a helper's pavucontrol show its own stream, and nothing of the owner's.
+func TestPavucontrolOfAHelper(t *testing.T) {
+	d, who := start(t)
+	x, empty := pavucontrol(t, d, who.helper)
+	play := func(u need.User) {
+		t.Helper()
+		player := client(t.Context(), u, d.Unix, "paplay", file(t, sound.Sine(48000, 2, time.Minute, 997, toneLevel)))
+		if err := player.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { player.Process.Kill(); player.Wait() })
+	}
+	play(who.owner)
+	latest(t, d, 2*time.Second) // in which an event would have come
+	if n := differ(empty, settled(t, x)); n >= 1000 {
+		need.Keep(t, "owner plays", x.Screenshot(t))
+		t.Errorf("%d pixels changed when the owner began to play", n)
+	}
+	play(who.helper)
+	appears(t, x, empty)
+	need.Keep(t, "of a helper", settled(t, x))
+	has(t, must(t, who.helper, d.Unix, "pactl", "list", "clients"), "PulseAudio Volume Control")
+}
+
+// pavucontrol starts one of u's on a screen of its own, until t ends, and returns that with what it shows while nothing plays.
+func pavucontrol(t *testing.T, d *rig.Daemon, u need.User) (need.X, *image.RGBA) {
+	t.Helper()
+	need.Packages(t, "pavucontrol", "xdotool")
+	need.Packages(t, need.XPackages...)
+	x := need.Xvfb(t)
+	var said bytes.Buffer
+	window := client(context.Background(), u, d.Unix, "pavucontrol", "--tab=1")
+	window.Env = append(window.Env, admit(t, x, u)...)
+	window.Stdout, window.Stderr = &said, &said
+	if err := window.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		window.Process.Kill()
+		window.Wait()
+		if t.Failed() {
+			t.Logf("pavucontrol said:\n%s", &said)
+		}
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			need.Keep(t, "failed", x.Screenshot(t))
+		}
+	})
+	xdotool(t, x, "search", "--sync", "--onlyvisible", "--name", "^Volume Control$", "windowfocus")
+	empty := settled(t, x)
+	if colours(empty) < 20 {
+		t.Fatal("pavucontrol shows nothing")
+	}
+	return x, empty
+}
+
+func xdotool(t *testing.T, x need.X, args ...string) {
+	t.Helper()
+	if out, err := x.Client("xdotool", args...).CombinedOutput(); err != nil {
+		t.Fatalf("xdotool %v: %v\n%s", args, err, out)
+	}
+}
+
+// appears waits until a stream is shown where there was none.
+func appears(t *testing.T, x need.X, empty *image.RGBA) {
+	t.Helper()
+	need.Eventually(t, 10*time.Second, func() string {
+		if differ(empty, x.Screenshot(t)) < 2000 { // a row's worth of letters and controls
+			return "pavucontrol does not show the stream"
+		}
+		return ""
+	})
 }
 
 // latest is the sound of the next so and so long.
