@@ -59,6 +59,7 @@ func PipeWire(t testing.TB, owner need.User) *Peer {
 context.objects = [ { factory = adapter args = { factory.name = support.null-audio-sink node.name = out node.description = out
   media.class = Audio/Sink audio.position = [ FL FR ] object.linger = true monitor.channel-volumes = true } } ]
 `)
+	p.file("config/wireplumber/bluetooth.lua.d/51-none.lua", "bluez_monitor.enabled = false\n") // without which it ends where there is no logind
 	p.argvs = [][]string{{"dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=unix:path=" + p.run() + "/bus"}, {"pipewire"}, {"wireplumber"}, {"pipewire-pulse"}}
 	p.Start()
 	return p
@@ -68,7 +69,7 @@ func newPeer(t testing.TB, owner need.User, name string) *Peer {
 	dir := Folder(t, owner)
 	p := &Peer{Name: name, Unix: "unix:" + dir + "/run/pulse/native", t: t, owner: owner, stop: func() {}}
 	p.env = []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_CONFIG_HOME=" + dir + "/config", "XDG_STATE_HOME=" + dir + "/state", "DBUS_SESSION_BUS_ADDRESS=unix:path=" + dir + "/run/bus"}
-	for _, sub := range []string{"run", "config", "config/pipewire", "config/pipewire/pipewire.conf.d", "state"} {
+	for _, sub := range []string{"run", "config", "config/pipewire", "config/pipewire/pipewire.conf.d", "config/wireplumber", "config/wireplumber/bluetooth.lua.d", "state"} {
 		if err := os.Mkdir(dir+"/"+sub, 0o700); err != nil {
 			t.Fatal(err)
 		}
