@@ -70,7 +70,12 @@ func (s *homeStep) Apply() error {
 			return err
 		}
 	}
-	f, err := renameio.NewPendingFile(clientConf, renameio.WithRoot(home), renameio.WithStaticPermissions(0o600))
+	return s.writeHome(home, clientConf, text)
+}
+
+// writeHome puts a file of the helper's own in the place of what is there.
+func (c *change) writeHome(home *os.Root, name string, text []byte) error {
+	f, err := renameio.NewPendingFile(name, renameio.WithRoot(home), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return err
 	}
@@ -78,14 +83,14 @@ func (s *homeStep) Apply() error {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	if err := f.Chown(s.profile.HelperUID, s.profile.HelperGID); err != nil {
+	if err := f.Chown(c.profile.HelperUID, c.profile.HelperGID); err != nil {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
 }
 
 // mkdirHome makes a directory of the helper's own. Only a directory that is still root's, so one made here, changes hands.
-func (s *homeStep) mkdirHome(home *os.Root, dir string) error {
+func (c *change) mkdirHome(home *os.Root, dir string) error {
 	if err := home.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -101,7 +106,7 @@ func (s *homeStep) mkdirHome(home *os.Root, dir string) error {
 	if uid, _ := fileOwner(st); uid != 0 {
 		return nil
 	}
-	return f.Chown(s.profile.HelperUID, s.profile.HelperGID)
+	return f.Chown(c.profile.HelperUID, c.profile.HelperGID)
 }
 
 // Undo removes the file, and the directories around it that nobody else uses.

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/google/renameio/v2"
 )
 
 // Share is a folder that the owner and the helper both use. It lies beside the helper's home, so that neither home has to be
@@ -252,9 +250,8 @@ func (s *shareStep) bookmark(add bool) error {
 	after := bytes.ReplaceAll(before, []byte(line), nil)
 	if add {
 		after = append(after, line...)
-		h := &homeStep{s.change}
 		for _, dir := range []string{".config", filepath.Dir(bookmarks)} {
-			if err := h.mkdirHome(home, dir); err != nil {
+			if err := s.mkdirHome(home, dir); err != nil {
 				return err
 			}
 		}
@@ -265,16 +262,5 @@ func (s *shareStep) bookmark(add bool) error {
 		}
 		return nil
 	}
-	f, err := renameio.NewPendingFile(bookmarks, renameio.WithRoot(home), renameio.WithStaticPermissions(0o600))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if _, err := f.Write(after); err != nil {
-		return err
-	}
-	if err := f.Chown(s.profile.HelperUID, s.profile.HelperGID); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
+	return s.writeHome(home, bookmarks, after)
 }
