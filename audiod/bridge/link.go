@@ -26,10 +26,9 @@ const maxOutbox = 4 << 20
 
 // Link is a connection to a sound server, which may come and go. Make it with New.
 type Link struct {
-	clock  loop.Clock
-	log    func(format string, args ...any)
-	name   string
-	change func() // see OnChange
+	clock loop.Clock
+	log   func(format string, args ...any)
+	name  string
 
 	up      bool
 	wake    func()
@@ -45,7 +44,6 @@ type Link struct {
 	left    uint32 // of the packet's payload
 	control []byte // payload of a control packet that comes in parts
 	fault   error
-	cookie  []byte
 	problem error // why the link is not up
 }
 
@@ -68,25 +66,15 @@ type stream interface {
 
 // New makes a link that is down, for a client that introduces itself as name.
 func New(clock loop.Clock, name string, log func(format string, args ...any)) *Link {
-	return &Link{clock: clock, log: log, name: name, change: func() {}, problem: device.ErrNotYet}
+	return &Link{clock: clock, log: log, name: name, problem: device.ErrNotYet}
 }
 
-// OnChange sets the one function that is called when the link came up or went down.
-func (l *Link) OnChange(change func()) { l.change = change }
-
-// Server is what the server calls itself, empty while there is none, and the reason for that.
-func (l *Link) Server() (name string, problem string) {
-	if !l.up {
-		return "", l.problem.Error()
-	}
-	return native.Clean(l.server.Name), ""
-}
-
+// description is what, with what the server calls itself.
 func (l *Link) description(what string) string {
-	if name, _ := l.Server(); name != "" {
-		return what + " " + name
+	if !l.up {
+		return what + ", once there is one"
 	}
-	return what + ", once there is one"
+	return what + " " + native.Clean(l.server.Name)
 }
 
 // Begin greets a server over a fresh connection; cookie is its key, or nil. wake is called whenever Outbox is no longer empty or Fault no longer nil.
@@ -143,7 +131,6 @@ func (l *Link) ready(fields []byte, err error) {
 	for _, s := range l.streams {
 		s.create()
 	}
-	l.change()
 }
 
 func (l *Link) check(err error) {
@@ -165,7 +152,6 @@ func (l *Link) End(err error) {
 	for _, s := range l.streams {
 		s.lost()
 	}
-	l.change()
 }
 
 // spec is the format that streams have: the server's rate and channels, as far as we have them, so that only one of both resamples.

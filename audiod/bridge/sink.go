@@ -235,25 +235,22 @@ func (s *Sink) measure(now time.Duration) {
 
 // measured takes the answer: of what had been written when it was asked for, so much is in the server's queue and so much between that and the ear.
 func (s *Sink) measured(fields []byte, err error) {
-	s.answer = native.PlaybackLatency{}
+	if s.stale > 0 {
+		s.stale--
+		return
+	}
+	now, asked := s.link.clock.Now(), s.asked
+	s.asked, s.answer = 0, native.PlaybackLatency{}
 	if err == nil {
 		err = native.Decode(fields, s.link.version, &s.answer)
 	}
 	if err != nil {
 		return // the stream is gone, and its own event says so
 	}
-	if s.stale > 0 {
-		s.stale--
-		return
-	}
-	now, asked := s.link.clock.Now(), s.asked
-	if s.asked = 0; !s.open {
-		return
-	}
 	a := &s.answer
 	behind := min(max(a.WriteIndex-a.ReadIndex, 0), s.written*int64(s.frame))/int64(s.frame) + int64(min(a.SinkLatency, 10e6))*int64(s.conf.Rate)/1e6
 	heard := s.askedAt - behind
-	if !a.Playing || heard <= s.heard && heard <= 0 {
+	if !a.Playing || heard <= 0 {
 		return
 	}
 	s.heard = max(s.heard, heard)
