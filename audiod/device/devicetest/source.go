@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sandbox-audio/audiod/device"
-	"sandbox-audio/audiod/pcm"
 )
 
 // SourceBench is a source on the bench, as Bench is for a sink.
@@ -50,16 +49,7 @@ func (b SourceBench) open(t *testing.T) (device.Source, device.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	switch {
-	case c.Rate < pcm.MinRate || c.Rate > pcm.MaxRate:
-		t.Fatal("rate", c.Rate)
-	case len(c.Channels) == 0 || c.Channels.Check(uint8(len(c.Channels))) != nil:
-		t.Fatal("channels", c.Channels)
-	case c.Buffer <= 0:
-		t.Fatal("buffer", c.Buffer)
-	case c.Hardware == "":
-		t.Fatal("nothing said about the hardware")
-	}
+	sane(t, c)
 	return s, c
 }
 
