@@ -28,11 +28,7 @@ func (c *Session) auth(r *request) error {
 	return c.reply(r.tag, &native.AuthReply{Version: native.Version})
 }
 
-func (c *Session) setClientName(r *request) error {
-	var m native.SetClientName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setClientName(r *request, m *native.SetClientName) error {
 	if err := c.props.Update(native.UpdateReplace, m.Props); err != nil {
 		return err
 	}
@@ -41,11 +37,7 @@ func (c *Session) setClientName(r *request) error {
 	return nil
 }
 
-func (c *Session) updateClientProps(r *request) error {
-	var m native.UpdateClientProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) updateClientProps(r *request, m *native.UpdateClientProps) error {
 	if err := c.props.Update(m.Mode, m.Props); err != nil {
 		return err
 	}
@@ -54,11 +46,7 @@ func (c *Session) updateClientProps(r *request) error {
 	return nil
 }
 
-func (c *Session) removeClientProps(r *request) error {
-	var m native.RemoveClientProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) removeClientProps(r *request, m *native.RemoveClientProps) error {
 	for _, key := range m.Keys {
 		c.props.Remove(key)
 	}

@@ -88,11 +88,7 @@ func (c *Session) findCard(index uint32, name string) (*card, error) {
 	return d, err
 }
 
-func (c *Session) cardInfo(r *request) error {
-	var m native.ByIndexOrName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) cardInfo(r *request, m *native.ByIndexOrName) error {
 	d, err := c.findCard(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -102,9 +98,6 @@ func (c *Session) cardInfo(r *request) error {
 }
 
 func (c *Session) cardInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.CardInfoList
 	for _, d := range c.cards() {
 		list = append(list, d.describe())
@@ -143,11 +136,7 @@ func (d *card) describe() native.CardInfo {
 	return info
 }
 
-func (c *Session) setCardProfile(r *request) error {
-	var m native.SetPort
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setCardProfile(r *request, m *native.SetPort) error {
 	d, err := c.findCard(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -197,11 +186,7 @@ func ports(m interface {
 	return all, active
 }
 
-func (c *Session) setSinkPort(r *request) error {
-	var m native.SetPort
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSinkPort(r *request, m *native.SetPort) error {
 	k, err := c.findSink(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -217,11 +202,7 @@ func (c *Session) setSinkPort(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) setSourcePort(r *request) error {
-	var m native.SetPort
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSourcePort(r *request, m *native.SetPort) error {
 	o, err := c.findSource(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -240,11 +221,7 @@ func (c *Session) setSourcePort(r *request) error {
 // mostOffset is PulseAudio's limit for a port's latency offset.
 const mostOffset = 2 * time.Second
 
-func (c *Session) setPortLatencyOffset(r *request) error {
-	var m native.SetPortLatencyOffset
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setPortLatencyOffset(r *request, m *native.SetPortLatencyOffset) error {
 	d, err := c.findCard(m.Card, m.CardName)
 	if err != nil {
 		return err

@@ -22,8 +22,8 @@ type held struct {
 	until time.Duration
 }
 
-func (c *Session) drain(r *request) error {
-	p, err := c.stream(r)
+func (c *Session) drain(r *request, m *native.ByIndex) error {
+	p, err := c.existing(m.Index)
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,7 @@ import (
 
 // extension answers module-stream-restore, with which the owner's mixers show and set what is remembered of his own programs, "System
 // Sounds" above all. There are no other modules, and for a helper there is none.
-func (c *Session) extension(r *request) error {
-	var to native.Extension
-	if err := c.decode(r, &to); err != nil {
-		return err
-	}
+func (c *Session) extension(r *request, to *native.Extension) error {
 	if c.grant != policy.Owner || to.Module != native.Invalid || to.Name != native.StreamRestoreModule {
 		return native.ErrNoExtension
 	}

@@ -14,9 +14,6 @@ import (
 const noSource = "@NONE@"
 
 func (c *Session) serverInfo(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	_, usual := c.sinks()
 	source := noSource
 	if _, o := c.allSources(); o != nil {
@@ -32,9 +29,6 @@ func (c *Session) serverInfo(r *request) error {
 }
 
 func (c *Session) stat(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var st native.StatReply
 	for _, u := range c.server.users {
 		if c.grant == policy.Owner || u == c.user {
@@ -47,11 +41,7 @@ func (c *Session) stat(r *request) error {
 	return c.reply(r.tag, &st)
 }
 
-func (c *Session) lookupSink(r *request) error {
-	var m native.ByName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) lookupSink(r *request, m *native.ByName) error {
 	k, err := c.findSink(native.Invalid, m.Name)
 	if err != nil {
 		return err
@@ -59,11 +49,7 @@ func (c *Session) lookupSink(r *request) error {
 	return c.reply(r.tag, &native.IndexReply{Index: k.index})
 }
 
-func (c *Session) sinkInfo(r *request) error {
-	var m native.ByIndexOrName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) sinkInfo(r *request, m *native.ByIndexOrName) error {
 	k, err := c.findSink(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -73,9 +59,6 @@ func (c *Session) sinkInfo(r *request) error {
 }
 
 func (c *Session) sinkInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.SinkInfoList
 	shown, _ := c.sinks()
 	for _, k := range shown {
@@ -121,11 +104,7 @@ func (c *Session) describeSink(k *sink) native.SinkInfo {
 	return info
 }
 
-func (c *Session) clientInfo(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) clientInfo(r *request, m *native.ByIndex) error {
 	other := c.server.client(m.Index)
 	if other == nil || !other.named || !c.sees(other) {
 		return native.ErrNoEntity
@@ -135,9 +114,6 @@ func (c *Session) clientInfo(r *request) error {
 }
 
 func (c *Session) clientInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.ClientInfoList
 	for _, other := range c.server.sessions {
 		if other.named && c.sees(other) {
@@ -153,11 +129,7 @@ func (c *Session) describeClient(other *Session) native.ClientInfo {
 	return native.ClientInfo{Index: other.index, Name: c.attestedName(other, name), Module: native.Invalid, Driver: "sandbox-audio", Props: c.attested(other, other.props)}
 }
 
-func (c *Session) sinkInputInfo(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) sinkInputInfo(r *request, m *native.ByIndex) error {
 	p := c.visible(m.Index)
 	if p == nil {
 		return native.ErrNoEntity
@@ -167,9 +139,6 @@ func (c *Session) sinkInputInfo(r *request) error {
 }
 
 func (c *Session) sinkInputInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.SinkInputInfoList
 	for _, p := range c.server.streams {
 		if c.sees(p.session) {
@@ -204,17 +173,10 @@ func (c *Session) describeInput(p *playback) native.SinkInputInfo {
 
 // emptyList answers for the kinds of object that there are none of.
 func (c *Session) emptyList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) subscribe(r *request) error {
-	var m native.Subscribe
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) subscribe(r *request, m *native.Subscribe) error {
 	if m.Mask&^native.MaskAll != 0 {
 		return native.ErrInvalid
 	}

@@ -29,11 +29,7 @@ var messages = map[string]func(s *Server, parameters string) (answer any, err er
 	MessageMic:     (*Server).changeMic,
 }
 
-func (c *Session) objectMessage(r *request) error {
-	var m native.SendObjectMessage
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) objectMessage(r *request, m *native.SendObjectMessage) error {
 	var answer any
 	var err error
 	switch do := messages[m.Message]; {

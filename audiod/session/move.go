@@ -9,11 +9,7 @@ import (
 
 // Commands of the owner on what belongs to others: moving streams to other devices, ending streams and clients.
 
-func (c *Session) moveSinkInput(r *request) error {
-	var m native.MoveStream
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) moveSinkInput(r *request, m *native.MoveStream) error {
 	p := c.visible(m.Index)
 	if p == nil {
 		return native.ErrNoEntity
@@ -62,11 +58,7 @@ func (p *playback) move(k *sink) {
 	c.server.announceToOwner(native.EventSinkInput|native.EventChange, p.index)
 }
 
-func (c *Session) killSinkInput(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) killSinkInput(r *request, m *native.ByIndex) error {
 	p := c.visible(m.Index)
 	if p == nil {
 		return native.ErrNoEntity
@@ -85,11 +77,7 @@ func (p *playback) kill() {
 // errKilled ends a session that the owner had enough of.
 var errKilled = errors.New("ended by the owner")
 
-func (c *Session) killClient(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) killClient(r *request, m *native.ByIndex) error {
 	other := c.server.client(m.Index)
 	if other == nil || !other.named {
 		return native.ErrNoEntity

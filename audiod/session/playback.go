@@ -42,11 +42,7 @@ func (c *Session) playback(channel uint32) *playback {
 	return c.streams[channel]
 }
 
-func (c *Session) createPlayback(r *request) error {
-	var m native.CreatePlaybackStream
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) createPlayback(r *request, m *native.CreatePlaybackStream) error {
 	shown, err := c.findSink(m.SinkIndex, m.SinkName)
 	if err != nil {
 		return err
@@ -68,7 +64,7 @@ func (c *Session) createPlayback(r *request) error {
 	if suspended && p.fragile {
 		return native.ErrBadState
 	}
-	opts, err := p.sink.inputOptions(&m)
+	opts, err := p.sink.inputOptions(m)
 	if err != nil {
 		return err
 	}
@@ -227,15 +223,6 @@ func (p *playback) Resized() {
 	}
 }
 
-// stream decodes a request that names one stream of the session and nothing else.
-func (c *Session) stream(r *request) (*playback, error) {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return nil, err
-	}
-	return c.existing(m.Index)
-}
-
 func (c *Session) existing(channel uint32) (*playback, error) {
 	p := c.playback(channel)
 	if p == nil {
@@ -244,8 +231,8 @@ func (c *Session) existing(channel uint32) (*playback, error) {
 	return p, nil
 }
 
-func (c *Session) deletePlayback(r *request) error {
-	p, err := c.stream(r)
+func (c *Session) deletePlayback(r *request, m *native.ByIndex) error {
+	p, err := c.existing(m.Index)
 	if err != nil {
 		return err
 	}
@@ -253,26 +240,20 @@ func (c *Session) deletePlayback(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) flush(r *request) error   { return c.control1(r, (*mixer.Input).Flush) }
-func (c *Session) trigger(r *request) error { return c.control1(r, (*mixer.Input).Trigger) }
-func (c *Session) prebuf(r *request) error  { return c.control1(r, (*mixer.Input).Prebuf) }
-
-// control1 does act to the stream that the request names. The acknowledgement goes out before what act makes the mixer say.
-func (c *Session) control1(r *request, act func(*mixer.Input)) error {
-	p, err := c.stream(r)
-	if err != nil {
-		return err
+// toStream has act done to the stream that a request names. The acknowledgement goes out before what act makes the mixer say.
+func toStream(act func(*mixer.Input)) func(*Session, *request, *native.ByIndex) error {
+	return func(c *Session, r *request, m *native.ByIndex) error {
+		p, err := c.existing(m.Index)
+		if err != nil {
+			return err
+		}
+		c.reply(r.tag, nil)
+		act(p.input)
+		return nil
 	}
-	c.reply(r.tag, nil)
-	act(p.input)
-	return nil
 }
 
-func (c *Session) cork(r *request) error {
-	var m native.Cork
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) cork(r *request, m *native.Cork) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -286,11 +267,7 @@ func (c *Session) cork(r *request) error {
 	return nil
 }
 
-func (c *Session) setBufferAttr(r *request) error {
-	var m native.SetPlaybackBufferAttr
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setBufferAttr(r *request, m *native.SetPlaybackBufferAttr) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -301,11 +278,7 @@ func (c *Session) setBufferAttr(r *request) error {
 }
 
 // setRate changes the rate of a stream that was made for it.
-func (c *Session) setRate(r *request) error {
-	var m native.UpdateRate
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setRate(r *request, m *native.UpdateRate) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -325,7 +298,7 @@ func (c *Session) setRate(r *request) error {
 func (c *Session) latency(r *request) error {
 	m, answer := &c.latencyRequest, &c.latencyReply // which a client may send a hundred times a second
 	*m = native.GetLatency{}
-	if err := c.decode(r, m); err != nil {
+	if err := native.Decode(r.fields, c.version, m); err != nil {
 		return err
 	}
 	p, err := c.existing(m.Channel)
@@ -340,11 +313,7 @@ func (c *Session) latency(r *request) error {
 
 func usec(d time.Duration) uint64 { return uint64(d / time.Microsecond) }
 
-func (c *Session) setStreamName(r *request) error {
-	var m native.SetStreamName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setStreamName(r *request, m *native.SetStreamName) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -352,11 +321,7 @@ func (c *Session) setStreamName(r *request) error {
 	return c.describe(p, r.tag, native.UpdateReplace, native.Text("media.name", m.Name))
 }
 
-func (c *Session) updateStreamProps(r *request) error {
-	var m native.UpdateStreamProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) updateStreamProps(r *request, m *native.UpdateStreamProps) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -374,11 +339,7 @@ func (c *Session) describe(p *playback, tag uint32, mode native.UpdateMode, prop
 	return nil
 }
 
-func (c *Session) removeStreamProps(r *request) error {
-	var m native.RemoveStreamProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) removeStreamProps(r *request, m *native.RemoveStreamProps) error {
 	p, err := c.existing(m.Channel)
 	if err != nil {
 		return err
@@ -390,11 +351,7 @@ func (c *Session) removeStreamProps(r *request) error {
 }
 
 // setInputVolume and setInputMute name a sink input, which must be one of the client's own user's, or the client the owner.
-func (c *Session) setInputVolume(r *request) error {
-	var m native.SetVolume
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setInputVolume(r *request, m *native.SetVolume) error {
 	p := c.visible(m.Index)
 	if p == nil {
 		return native.ErrNoEntity
@@ -409,11 +366,7 @@ func (c *Session) setInputVolume(r *request) error {
 	return c.describe(p, r.tag, native.UpdateReplace, nil)
 }
 
-func (c *Session) setInputMute(r *request) error {
-	var m native.SetMute
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setInputMute(r *request, m *native.SetMute) error {
 	p := c.visible(m.Index)
 	if p == nil {
 		return native.ErrNoEntity

@@ -60,23 +60,19 @@ func (c *Session) deliver() {
 	}
 }
 
-func (c *Session) createRecord(r *request) error {
-	var m native.CreateRecordStream
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) createRecord(r *request, m *native.CreateRecordStream) error {
 	if c.user.streams >= maxStreams {
 		return native.ErrTooLarge
 	}
 	rec := &record{session: c, props: slices.Clone(c.props), staying: m.NoMove && c.grant == policy.Owner, fragile: m.FailOnSuspend && c.grant == policy.Owner}
-	from, err := c.recordFrom(rec, &m)
+	from, err := c.recordFrom(rec, m)
 	if err != nil {
 		return err
 	}
 	if err := rec.props.Update(native.UpdateReplace, m.Props); err != nil {
 		return err
 	}
-	opts, err := recordOptions(rec.nominal(from), &m)
+	opts, err := recordOptions(rec.nominal(from), m)
 	if err != nil {
 		return err
 	}
@@ -260,11 +256,7 @@ func (c *Session) recording(channel uint32) (*record, error) {
 	return c.records[channel], nil
 }
 
-func (c *Session) deleteRecord(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) deleteRecord(r *request, m *native.ByIndex) error {
 	rec, err := c.recording(m.Index)
 	if err != nil {
 		return err
@@ -273,11 +265,7 @@ func (c *Session) deleteRecord(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) flushRecord(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) flushRecord(r *request, m *native.ByIndex) error {
 	rec, err := c.recording(m.Index)
 	if err != nil {
 		return err
@@ -286,11 +274,7 @@ func (c *Session) flushRecord(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) corkRecord(r *request) error {
-	var m native.Cork
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) corkRecord(r *request, m *native.Cork) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -304,11 +288,7 @@ func (c *Session) corkRecord(r *request) error {
 	return nil
 }
 
-func (c *Session) setRecordAttr(r *request) error {
-	var m native.SetRecordBufferAttr
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setRecordAttr(r *request, m *native.SetRecordBufferAttr) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -318,11 +298,7 @@ func (c *Session) setRecordAttr(r *request) error {
 	return c.reply(r.tag, &native.RecordBufferAttrReply{Attr: native.RecordAttr(attr), Latency: usec(latency)})
 }
 
-func (c *Session) setRecordRate(r *request) error {
-	var m native.UpdateRate
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setRecordRate(r *request, m *native.UpdateRate) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -336,11 +312,7 @@ func (c *Session) setRecordRate(r *request) error {
 }
 
 // recordLatency answers the question from which the client makes its clock: the byte at the write index was heard so long ago.
-func (c *Session) recordLatency(r *request) error {
-	var m native.GetLatency
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) recordLatency(r *request, m *native.GetLatency) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -350,11 +322,7 @@ func (c *Session) recordLatency(r *request) error {
 		ServerTime: native.TimevalOf(time.Now()), WriteIndex: t.WriteIndex, ReadIndex: t.ReadIndex})
 }
 
-func (c *Session) setRecordName(r *request) error {
-	var m native.SetStreamName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setRecordName(r *request, m *native.SetStreamName) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -362,11 +330,7 @@ func (c *Session) setRecordName(r *request) error {
 	return c.describeRecord(rec, r.tag, native.UpdateReplace, native.Text("media.name", m.Name))
 }
 
-func (c *Session) updateRecordProps(r *request) error {
-	var m native.UpdateStreamProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) updateRecordProps(r *request, m *native.UpdateStreamProps) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err
@@ -374,11 +338,7 @@ func (c *Session) updateRecordProps(r *request) error {
 	return c.describeRecord(rec, r.tag, m.Mode, m.Props)
 }
 
-func (c *Session) removeRecordProps(r *request) error {
-	var m native.RemoveStreamProps
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) removeRecordProps(r *request, m *native.RemoveStreamProps) error {
 	rec, err := c.recording(m.Channel)
 	if err != nil {
 		return err

@@ -45,11 +45,7 @@ func (c *Session) upload(channel uint32) *upload {
 	return nil
 }
 
-func (c *Session) createUpload(r *request) error {
-	var m native.CreateUploadStream
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) createUpload(r *request, m *native.CreateUploadStream) error {
 	name := m.Name
 	for _, key := range []string{"event.id", "media.name"} {
 		if name == "" {
@@ -95,8 +91,8 @@ func (up *upload) close(keep int) {
 	c.user.cache.Give(up.length - keep)
 }
 
-func (c *Session) deleteUpload(r *request) error {
-	up, err := c.uploading(r)
+func (c *Session) deleteUpload(r *request, m *native.ByIndex) error {
+	up, err := c.uploading(m.Index)
 	if err != nil {
 		return err
 	}
@@ -104,12 +100,8 @@ func (c *Session) deleteUpload(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) uploading(r *request) (*upload, error) {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return nil, err
-	}
-	up := c.upload(m.Index)
+func (c *Session) uploading(channel uint32) (*upload, error) {
+	up := c.upload(channel)
 	if up == nil {
 		return nil, native.ErrNoEntity
 	}
@@ -117,8 +109,8 @@ func (c *Session) uploading(r *request) (*upload, error) {
 }
 
 // finishUpload makes what has come a sample, in the place of one of the same name.
-func (c *Session) finishUpload(r *request) error {
-	up, err := c.uploading(r)
+func (c *Session) finishUpload(r *request, m *native.ByIndex) error {
+	up, err := c.uploading(m.Index)
 	if err != nil {
 		return err
 	}
@@ -154,11 +146,7 @@ func (c *Session) announceSample(event native.Event, index uint32) {
 	c.server.announceTo(event, index, func(other *Session) bool { return other.user == c.user })
 }
 
-func (c *Session) removeSample(r *request) error {
-	var m native.ByName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) removeSample(r *request, m *native.ByName) error {
 	u := c.user
 	i := u.sample(m.Name)
 	if i < 0 {
@@ -172,11 +160,7 @@ func (c *Session) removeSample(r *request) error {
 	return nil
 }
 
-func (c *Session) sampleInfo(r *request) error {
-	var m native.ByIndexOrName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) sampleInfo(r *request, m *native.ByIndexOrName) error {
 	for _, s := range c.user.samples {
 		if m.Index == s.index || m.Index == native.Invalid && m.Name == s.name {
 			info := s.info()
@@ -187,9 +171,6 @@ func (c *Session) sampleInfo(r *request) error {
 }
 
 func (c *Session) sampleInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.SampleInfoList
 	for _, s := range c.user.samples {
 		list = append(list, s.info())
@@ -213,11 +194,7 @@ func (chime) Underrun(int64) {}
 func (chime) Resized()       {}
 func (h chime) Drained()     { h.over.Set(h.session.server.clock.Now()) } // the mixer is not to be called from here
 
-func (c *Session) playSample(r *request) error {
-	var m native.PlaySample
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) playSample(r *request, m *native.PlaySample) error {
 	shown, err := c.findSink(m.SinkIndex, m.SinkName)
 	if err != nil {
 		return err

@@ -252,11 +252,6 @@ type request struct {
 	fields []byte
 }
 
-// decode reads the request's fields into m.
-func (c *Session) decode(r *request, m native.Message) error {
-	return native.Decode(r.fields, c.version, m)
-}
-
 // reply answers with m, nil for a plain acknowledgement.
 func (c *Session) reply(tag uint32, m native.Message) error {
 	c.put(native.AppendPacket(c.outbox, c.version, native.OpReply, tag, m))

@@ -12,11 +12,7 @@ import (
 // Commands on sinks: their volume and mute, which sink is the default, and letting a device go for a while. The owner's reach the device; of
 // a helper's there is only the volume of its own virtual sink, which multiplies with that of its streams.
 
-func (c *Session) setSinkVolume(r *request) error {
-	var m native.SetDeviceVolume
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSinkVolume(r *request, m *native.SetDeviceVolume) error {
 	k, err := c.findSink(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -35,11 +31,7 @@ func (c *Session) setSinkVolume(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) setSinkMute(r *request) error {
-	var m native.SetDeviceMute
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSinkMute(r *request, m *native.SetDeviceMute) error {
 	k, err := c.findSink(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -81,11 +73,7 @@ func (s *Server) turn(u *user, volume []pcm.Volume, muted bool) {
 	s.announceTo(native.EventSink|native.EventChange, u.view.index, func(c *Session) bool { return c.user == u && c.grant != policy.Owner })
 }
 
-func (c *Session) setDefaultSink(r *request) error {
-	var m native.ByName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setDefaultSink(r *request, m *native.ByName) error {
 	k, err := c.findSink(native.Invalid, m.Name)
 	if err != nil {
 		return err
@@ -118,11 +106,7 @@ func (s *Server) setDefault(k *sink) {
 	}
 }
 
-func (c *Session) suspendSink(r *request) error {
-	var m native.SuspendDevice
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) suspendSink(r *request, m *native.SuspendDevice) error {
 	list := c.server.sinks
 	if m.Index != native.Invalid || m.Name != "" {
 		k, err := c.findSink(m.Index, m.Name)

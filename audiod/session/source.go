@@ -173,11 +173,7 @@ func (s *Server) sourceOf(m *mixer.Source) *source {
 	return nil
 }
 
-func (c *Session) lookupSource(r *request) error {
-	var m native.ByName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) lookupSource(r *request, m *native.ByName) error {
 	o, err := c.findSource(native.Invalid, m.Name)
 	if err != nil {
 		return err
@@ -185,11 +181,7 @@ func (c *Session) lookupSource(r *request) error {
 	return c.reply(r.tag, &native.IndexReply{Index: o.index})
 }
 
-func (c *Session) sourceInfo(r *request) error {
-	var m native.ByIndexOrName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) sourceInfo(r *request, m *native.ByIndexOrName) error {
 	o, err := c.findSource(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -199,9 +191,6 @@ func (c *Session) sourceInfo(r *request) error {
 }
 
 func (c *Session) sourceInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.SourceInfoList
 	shown, _ := c.allSources()
 	for _, o := range shown {
@@ -254,11 +243,7 @@ func (c *Session) describeSource(o *source) native.SourceInfo {
 }
 
 // setSourceVolume and setSourceMute of a helper reach its own microphone's volume alone, so that a browser's automatic gain does no harm.
-func (c *Session) setSourceVolume(r *request) error {
-	var m native.SetDeviceVolume
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSourceVolume(r *request, m *native.SetDeviceVolume) error {
 	o, err := c.findSource(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -277,11 +262,7 @@ func (c *Session) setSourceVolume(r *request) error {
 	return c.reply(r.tag, nil)
 }
 
-func (c *Session) setSourceMute(r *request) error {
-	var m native.SetDeviceMute
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setSourceMute(r *request, m *native.SetDeviceMute) error {
 	o, err := c.findSource(m.Index, m.Name)
 	if err != nil {
 		return err
@@ -306,11 +287,7 @@ func (s *Server) sourceTurned(o *source) {
 	}
 }
 
-func (c *Session) setDefaultSource(r *request) error {
-	var m native.ByName
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setDefaultSource(r *request, m *native.ByName) error {
 	o, err := c.findSource(native.Invalid, m.Name)
 	if err != nil {
 		return err
@@ -321,11 +298,7 @@ func (c *Session) setDefaultSource(r *request) error {
 	return nil
 }
 
-func (c *Session) suspendSource(r *request) error {
-	var m native.SuspendDevice
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) suspendSource(r *request, m *native.SuspendDevice) error {
 	list := c.server.sources
 	if m.Index != native.Invalid || m.Name != "" {
 		o, err := c.findSource(m.Index, m.Name)

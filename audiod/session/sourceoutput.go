@@ -20,11 +20,7 @@ func (c *Session) visibleRecord(index uint32) (*record, error) {
 	return r, nil
 }
 
-func (c *Session) sourceOutputInfo(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) sourceOutputInfo(r *request, m *native.ByIndex) error {
 	rec, err := c.visibleRecord(m.Index)
 	if err != nil {
 		return err
@@ -34,9 +30,6 @@ func (c *Session) sourceOutputInfo(r *request) error {
 }
 
 func (c *Session) sourceOutputInfoList(r *request) error {
-	if err := c.decode(r, nil); err != nil {
-		return err
-	}
 	var list native.SourceOutputInfoList
 	for _, rec := range c.server.records {
 		if c.sees(rec.session) {
@@ -70,11 +63,7 @@ func (c *Session) sourceLatency(rec *record) time.Duration {
 	return rec.output.Timing().Latency
 }
 
-func (c *Session) setOutputVolume(r *request) error {
-	var m native.SetVolume
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setOutputVolume(r *request, m *native.SetVolume) error {
 	rec, err := c.visibleRecord(m.Index)
 	if err != nil {
 		return err
@@ -89,11 +78,7 @@ func (c *Session) setOutputVolume(r *request) error {
 	return c.describeRecord(rec, r.tag, native.UpdateReplace, nil)
 }
 
-func (c *Session) setOutputMute(r *request) error {
-	var m native.SetMute
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) setOutputMute(r *request, m *native.SetMute) error {
 	rec, err := c.visibleRecord(m.Index)
 	if err != nil {
 		return err
@@ -113,11 +98,7 @@ func (r *record) remember() {
 
 // moveSourceOutput moves a stream to another source. A helper's hears it as far as its microphone is open, and is told nothing; monitors are not
 // for helpers, whoever says so.
-func (c *Session) moveSourceOutput(r *request) error {
-	var m native.MoveStream
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) moveSourceOutput(r *request, m *native.MoveStream) error {
 	rec, err := c.visibleRecord(m.Index)
 	if err != nil {
 		return err
@@ -140,11 +121,7 @@ func (c *Session) moveSourceOutput(r *request) error {
 	return nil
 }
 
-func (c *Session) killSourceOutput(r *request) error {
-	var m native.ByIndex
-	if err := c.decode(r, &m); err != nil {
-		return err
-	}
+func (c *Session) killSourceOutput(r *request, m *native.ByIndex) error {
 	rec, err := c.visibleRecord(m.Index)
 	if err != nil {
 		return err
