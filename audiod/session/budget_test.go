@@ -37,6 +37,17 @@ func TestBudgetOfStreams(t *testing.T) {
 	r.connect(otherUID, policy.Playback, 35).create(small())
 	c.must(native.OpDeletePlaybackStream, &native.ByIndex{Index: last.Channel}, nil)
 	again.create(small())
+
+	owner := r.connect(ownerUID, policy.Owner, 35)
+	for range ownersTimes * maxStreams {
+		owner.create(small())
+	}
+	if err := owner.call(native.OpCreatePlaybackStream, small(), nil); err != native.ErrTooLarge {
+		t.Errorf("one stream of the owner's too many: %v", err)
+	}
+	if err := again.call(native.OpCreatePlaybackStream, small(), nil); err != native.ErrTooLarge {
+		t.Errorf("one stream too many, while the owner has more: %v", err)
+	}
 }
 
 func TestBudgetOfBufferedBytes(t *testing.T) {

@@ -47,7 +47,7 @@ func (c *Session) createPlayback(r *request, m *native.CreatePlaybackStream) err
 	if err != nil {
 		return err
 	}
-	if c.user.streams >= maxStreams {
+	if c.user.streams >= c.user.maxStreams {
 		return native.ErrTooLarge
 	}
 	p := &playback{session: c, sink: c.server.real(shown), syncID: m.SyncID, props: slices.Clone(c.props), staying: m.NoMove && c.grant == policy.Owner, fragile: m.FailOnSuspend}

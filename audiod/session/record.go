@@ -61,7 +61,7 @@ func (c *Session) deliver() {
 }
 
 func (c *Session) createRecord(r *request, m *native.CreateRecordStream) error {
-	if c.user.streams >= maxStreams {
+	if c.user.streams >= c.user.maxStreams {
 		return native.ErrTooLarge
 	}
 	rec := &record{session: c, props: slices.Clone(c.props), staying: m.NoMove && c.grant == policy.Owner, fragile: m.FailOnSuspend && c.grant == policy.Owner}

@@ -204,7 +204,7 @@ func (c *Session) playSample(r *request, m *native.PlaySample) error {
 	if i < 0 || k.mixer.State().Suspended {
 		return native.ErrNoEntity
 	}
-	if u.streams >= maxStreams {
+	if u.streams >= u.maxStreams {
 		return native.ErrTooLarge
 	}
 	s := u.samples[i]

@@ -21,9 +21,10 @@ type user struct {
 	ceiling    pcm.Volume   // the most that his programs may set, unless he is the owner
 	levels     *memory.Levels
 
-	streams  int           // of maxStreams
-	buffers  *mixer.Budget // of maxBuffered
-	requests bucket
+	streams    int           // that play or record
+	maxStreams int           // streamsOf his grant
+	buffers    *mixer.Budget // likewise
+	requests   bucket
 
 	samples    []*sample
 	uploads    int // samples on their way
@@ -45,7 +46,8 @@ const spaceSize = 1 << 20 // numbers of one user
 func (s *Server) user(uid uint32, grant policy.Grant) *user {
 	u := s.users[uid]
 	if u == nil {
-		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), grant: grant, base: s.space(grant), buffers: mixer.NewBudget(maxBuffered),
+		streams, bytes := streamsOf(grant)
+		u = &user{uid: uid, name: userName(uid), levels: s.memory.Levels(uid), grant: grant, base: s.space(grant), maxStreams: streams, buffers: mixer.NewBudget(bytes),
 			cache: mixer.NewBudget(maxSampled), view: &sink{named: named{0, virtualName}}}
 		u.ceiling = pcm.VolumeNorm
 		if v, ok := s.ceilings[uid]; ok {
