@@ -92,7 +92,7 @@ func (o *Output) connect() {
 	case o.opts.Peaks && int(spec.Rate) < s.conf.Rate:
 		o.peaks = newPeaks(channels, s.conf.Rate, int(spec.Rate))
 	case int(spec.Rate) != s.conf.Rate:
-		o.resampler = pcm.NewResampler(channels, s.conf.Rate, int(spec.Rate))
+		o.resampler = pcm.NewResampler(pcm.Normal, channels, s.conf.Rate, int(spec.Rate))
 		most = max(most, quantum*int(spec.Rate)/s.conf.Rate+2)
 	}
 	size := most * max(int(spec.Channels), len(s.conf.Channels))

@@ -201,7 +201,7 @@ func (s *Sink) configure(conf device.Config) {
 			t.retune()
 		}
 		s.mix = make([]float32, quantum*len(conf.Channels))
-		s.usual = pcm.NewResampler(1, usualRate(conf.Rate), conf.Rate)
+		s.usual = pcm.NewResampler(pcm.Normal, 1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
 			in.connect()
 		}

@@ -9,18 +9,23 @@ import (
 func BenchmarkResample(b *testing.B) {
 	for _, rates := range [][2]int{{44100, 48000}, {48000, 44100}, {8000, 48000}, {47999, 48000}, {192000, 48000}} {
 		for _, channels := range []int{1, 2, 6} {
-			b.Run(fmt.Sprintf("%d-%d/%dch", rates[0], rates[1], channels), func(b *testing.B) {
-				r := NewResampler(channels, rates[0], rates[1])
-				in := sine(rates[0]/50+r.filter.taps, channels, 997, float64(rates[0]))
-				frames := rates[1] / 50
-				out := make([]float32, frames*channels)
-				for b.Loop() {
-					r.Process(out, in[:r.Need(frames)*channels])
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
-			})
+			benchmarkResample(b, Normal, rates, channels)
 		}
+		benchmarkResample(b, Best, rates, 2)
 	}
+}
+
+func benchmarkResample(b *testing.B, q Quality, rates [2]int, channels int) {
+	b.Run(fmt.Sprintf("%d-%d/%dch/%v", rates[0], rates[1], channels, q), func(b *testing.B) {
+		r := NewResampler(q, channels, rates[0], rates[1])
+		in := sine(rates[0]/50+r.filter.taps, channels, 997, float64(rates[0]))
+		frames := rates[1] / 50
+		out := make([]float32, frames*channels)
+		for b.Loop() {
+			r.Process(out, in[:r.Need(frames)*channels])
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
+	})
 }
 
 func perSample(b *testing.B, samples int) {
@@ -106,7 +111,7 @@ func BenchmarkNewResampler(b *testing.B) {
 	for _, rates := range [][2]int{{44100, 48000}, {47999, 48000}, {383999, 48000}, {383999, 4000}} {
 		b.Run(fmt.Sprintf("%d-%d", rates[0], rates[1]), func(b *testing.B) {
 			for b.Loop() {
-				NewResampler(2, rates[0], rates[1])
+				NewResampler(Normal, 2, rates[0], rates[1])
 			}
 		})
 	}
@@ -114,7 +119,7 @@ func BenchmarkNewResampler(b *testing.B) {
 
 // BenchmarkRetune is a change that needs a filter nobody has.
 func BenchmarkRetune(b *testing.B) {
-	r, n := NewResampler(2, 44100, 48000), 0
+	r, n := NewResampler(Normal, 2, 44100, 48000), 0
 	for b.Loop() {
 		n++
 		r.Retune(50000+n%2*100000, 48000)

@@ -14,6 +14,7 @@ const (
 // The first output frame is of the same instant as the first input frame. Only one goroutine may use a Resampler at a time.
 type Resampler struct {
 	channels int
+	quality  Quality
 	filter   *filter
 	row      []float32 // for a filter between two rows of the table, where it does not have all
 
@@ -26,11 +27,12 @@ type Resampler struct {
 
 // NewResampler returns a Resampler for 1 to MaxChannels interleaved channels between rates of MinRate to MaxRate frames per second.
 // It is the only part that allocates; a filter is worked out once for all resamplers that can use it.
-func NewResampler(channels, inRate, outRate int) *Resampler {
+func NewResampler(quality Quality, channels, inRate, outRate int) *Resampler {
 	common := gcd(inRate, outRate)
 	r := &Resampler{
 		channels: channels,
-		filter:   filterFor(inRate/common, outRate/common),
+		quality:  quality,
+		filter:   filterFor(quality, inRate/common, outRate/common),
 		history:  make([][]float32, channels),
 		in:       int64(inRate / common),
 		out:      int64(outRate / common),

@@ -94,7 +94,7 @@ func TestResamplerQuality(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d-%d/%.0fHz", from, to, hz), func(t *testing.T) {
-				r := NewResampler(2, from, to)
+				r := NewResampler(Normal, 2, from, to)
 				out := all(r, sine(from/4, 2, hz, float64(from)))
 				edge := r.filter.taps*to/from + 1
 				for c := range 2 {
@@ -115,7 +115,7 @@ func TestResamplerQuality(t *testing.T) {
 func TestResamplerRejectsAliases(t *testing.T) {
 	for _, c := range []struct{ from, to, hz int }{{48000, 44100, 23900}, {192000, 48000, 30011}, {384000, 8000, 5003}, {95999, 44100, 40009}} {
 		in := sine(c.from/4, 1, float64(c.hz), float64(c.from))
-		r := NewResampler(1, c.from, c.to)
+		r := NewResampler(Normal, 1, c.from, c.to)
 		out := all(r, in)
 		edge := r.filter.taps*c.to/c.from + 1
 		if p := db(float64(Peak(out[edge : len(out)-edge]))); p > -105 {
@@ -126,10 +126,10 @@ func TestResamplerRejectsAliases(t *testing.T) {
 
 // The first output frame is of the same instant as the first input frame.
 func TestResamplerKeepsTime(t *testing.T) {
-	for _, rates := range everyRates {
+	for i, rates := range slices.Concat(everyRates, everyRates) {
 		from, to := rates[0], rates[1]
 		hz := float64(min(from, to)) / 8
-		r := NewResampler(1, from, to)
+		r := NewResampler(Quality(i/len(everyRates)), 1, from, to)
 		out := all(r, sine(from/4, 1, hz, float64(from)))
 		edge := r.filter.taps*to/from + 1
 		for i := edge; i < len(out)-edge; i++ {
@@ -146,16 +146,18 @@ func TestResamplerAnyBlocks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, rates := range everyRates {
 		for _, channels := range []int{1, 2, 5} {
-			in := make([]float32, 8000*channels)
+			q := Quality(rng.IntN(len(designs)))
+			r := NewResampler(q, channels, rates[0], rates[1])
+			have := 8000 + r.filter.taps
+			in := make([]float32, have*channels)
 			for i := range in {
 				in[i] = rng.Float32()*2 - 1
 			}
-			n := 4000 * rates[1] / rates[0]
+			n := have / 2 * rates[1] / rates[0]
 			whole := make([]float32, min(n, 5000)*channels)
-			n, taken := NewResampler(channels, rates[0], rates[1]).Process(whole, in)
+			n, taken := NewResampler(q, channels, rates[0], rates[1]).Process(whole, in)
 			whole = whole[:n*channels]
 
-			r := NewResampler(channels, rates[0], rates[1])
 			r.Process(make([]float32, 77*channels), in) // Reset must undo it
 			r.Reset()
 			var cut []float32
@@ -163,7 +165,7 @@ func TestResamplerAnyBlocks(t *testing.T) {
 			for len(cut) < len(whole) {
 				buf := make([]float32, min(rng.IntN(700), n-len(cut)/channels)*channels)
 				need := r.Need(len(buf) / channels)
-				give := min(need+rng.IntN(3)-1, 8000-at)
+				give := min(need+rng.IntN(3)-1, have-at)
 				give = max(give, 0)
 				o, i := r.Process(buf, in[at*channels:(at+give)*channels])
 				if enough := give >= need; i != min(give, need) || enough != (o == len(buf)/channels) {
@@ -186,14 +188,16 @@ func TestResamplerAnyBlocks(t *testing.T) {
 
 // Resamplers between the same rates have one filter, those upwards between odd rates too, and nobody keeps one that is not in use.
 func TestFiltersAreShared(t *testing.T) {
-	a, b := NewResampler(1, 44100, 48000), NewResampler(2, 88200, 96000)
-	c, d := NewResampler(1, 47999, 48000), NewResampler(1, 31337, 48000)
+	a, b := NewResampler(Normal, 1, 44100, 48000), NewResampler(Normal, 2, 88200, 96000)
+	c, d := NewResampler(Normal, 1, 47999, 48000), NewResampler(Normal, 1, 31337, 48000)
 	if a.filter != b.filter || c.filter != d.filter || a.filter == c.filter {
 		t.Error("filters are not shared as they could be")
 	}
 	for _, rates := range everyRates {
-		if f := NewResampler(1, rates[0], rates[1]).filter; len(f.coef)*4 > 400<<10 {
-			t.Errorf("%v: a filter of %d KB", rates, len(f.coef)*4>>10)
+		for q := range designs {
+			if f := NewResampler(Quality(q), 1, rates[0], rates[1]).filter; len(f.table)*4 > 450<<10 {
+				t.Errorf("%v, %v: a filter of %d KB", Quality(q), rates, len(f.table)*4>>10)
+			}
 		}
 	}
 	runtime.KeepAlive(a)
@@ -252,8 +256,8 @@ func TestWalk(t *testing.T) {
 }
 
 func TestResamplerDoesNotAllocate(t *testing.T) {
-	for _, rates := range [][2]int{{44100, 48000}, {47999, 48000}} {
-		r := NewResampler(2, rates[0], rates[1])
+	for i, rates := range [][2]int{{44100, 48000}, {47999, 48000}, {44100, 48000}, {47999, 48000}} {
+		r := NewResampler(Quality(i/2), 2, rates[0], rates[1])
 		in, out := make([]float32, 2000), make([]float32, 960)
 		if n := testing.AllocsPerRun(100, func() {
 			r.Process(out, in[:2*r.Need(480)])

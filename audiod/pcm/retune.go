@@ -8,8 +8,9 @@ const (
 )
 
 // Retune goes on at other rates from the next frame on: none is lost or comes twice, and there is no step in what comes out but
-// that it runs faster or slower. Delay and Need hold as before. A Resampler that was retuned costs what one between rates with little in common
-// does. Retune may allocate, and works out a filter where the new rates need one that no other Resampler has.
+// that it runs faster or slower. Delay and Need hold as before. Only the ratio of the two rates counts: where a Hertz is too much of a step, both may be
+// in parts of one. A Resampler that was retuned costs what one between rates with little in common does. Retune may allocate, and works
+// out a filter where the new rates need one that no other Resampler has.
 func (r *Resampler) Retune(inRate, outRate int) {
 	fine := finePhases / int64(outRate)
 	in, out := int64(inRate)*fine, int64(outRate)*fine
@@ -17,7 +18,7 @@ func (r *Resampler) Retune(inRate, outRate int) {
 	r.phase = min(int64(math.Round(float64(r.phase)/float64(r.out)*float64(out))), out-1)
 	r.in, r.out = in, out
 
-	f := filterNear(float64(inRate) / float64(outRate))
+	f := filterNear(r.quality, float64(inRate)/float64(outRate))
 	if grown := (f.taps - r.filter.taps) / 2; f != r.filter {
 		r.filter = f
 		r.recenter(grown)

@@ -6,8 +6,14 @@ import (
 )
 
 // A sine whose rate is changed again and again comes out as the sine at the times that the changes amount to: no step, no frame too many, and
-// nothing else above -110 dB.
+// nothing else above what the quality promises.
 func TestRetune(t *testing.T) {
+	for q := range promises {
+		testRetune(t, Quality(q))
+	}
+}
+
+func testRetune(t *testing.T, q Quality) {
 	for _, c := range []struct {
 		name     string
 		from, to int
@@ -19,20 +25,26 @@ func TestRetune(t *testing.T) {
 		{"drift of what is above", 96000, 44100, []int{96010, 95990, 96500, 95000, 96000}, 10007},
 		{"faster and slower", 44100, 48000, []int{66150, 22050, 44100, 48000, 96000, 32000}, 3001},
 		{"to the same rate", 44100, 44100, []int{44100, 44101, 44100}, 10007},
+		{"drift of a millionth", 48000, 48000, []int{48000_048, 47999_952, 48000_001}, 10007},
 	} {
+		per := 1 // of a Hertz
+		if c.rates[0] > MaxRate {
+			per = 1000
+		}
+		most := 10 * math.Pow(10, promises[q].residual/20) // of a single sample
 		for _, channels := range []int{1, 2, 3} {
-			r := NewResampler(channels, c.from, c.to)
+			r := NewResampler(q, channels, c.from, c.to)
 			frames := c.to / 50
 			in := sine(len(c.rates)*4*c.from/50+4000, channels, c.hz, float64(c.from))
 			at, now := 0, 0.
 			var off, worst float64
 			n := 0
-			rate := c.from
+			rate := c.from * per
 			for k := -1; k < len(c.rates); k++ {
 				if k >= 0 {
 					rate = c.rates[k]
 					before := r.Delay()
-					r.Retune(rate, c.to)
+					r.Retune(rate, c.to*per)
 					if d := r.Delay() - before; math.Abs(d) > 1e-9 {
 						t.Errorf("%s: the change to %d made the delay %v longer", c.name, rate, d)
 					}
@@ -55,10 +67,10 @@ func TestRetune(t *testing.T) {
 							off, worst, n = off+e*e, max(worst, e), n+1
 						}
 					}
-					now += float64(rate) / float64(c.to)
+					now += float64(rate) / float64(c.to*per)
 				}
 			}
-			if residual := 10 * math.Log10(off/float64(n)/(0.9*0.9/2)); residual > -110 || worst > 2e-5 {
+			if residual := 10 * math.Log10(off/float64(n)/(0.9*0.9/2)); residual > promises[q].residual || worst > most {
 				t.Errorf("%s, %d channels: %.1f dB beside the sine, at most %g", c.name, channels, residual, worst)
 			}
 			if d := float64(at) - now - r.Delay(); math.Abs(d) > 1e-3 {
@@ -71,7 +83,7 @@ func TestRetune(t *testing.T) {
 // Any change from any rate to any other leaves a Resampler that works.
 func TestRetuneAnything(t *testing.T) {
 	rates := []int{MinRate, 8000, 44100, 48000, 47999, 192000, MaxRate}
-	r := NewResampler(2, 44100, 48000)
+	r := NewResampler(Normal, 2, 44100, 48000)
 	in := make([]float32, 2*200*1024)
 	for i := range in {
 		in[i] = 0.5
