@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"regexp"
 	"slices"
 	"strconv"
@@ -65,6 +66,25 @@ func parseAccount(fields []string) (Account, error) {
 		return Account{}, fmt.Errorf("the user database's line for %s: %w", fields[0], err)
 	}
 	return Account{Name: fields[0], UID: uid, GID: gid, Comment: fields[4], Home: fields[5], Shell: fields[6]}, nil
+}
+
+// groups lists the ids of the groups that the account is in, its own first.
+func (a Account) groups() ([]int, error) {
+	groups := []int{a.GID}
+	u, err := user.LookupId(strconv.Itoa(a.UID))
+	if err != nil {
+		return groups, nil // one of a directory service: /etc/group does not know it either
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("the groups of %s: %w", a.Name, err)
+	}
+	for _, id := range ids {
+		if gid, err := strconv.Atoi(id); err == nil {
+			groups = append(groups, gid)
+		}
+	}
+	return groups, nil
 }
 
 // Owner is the person this process works for: the one who called sudo when it runs under sudo, else whoever runs it.

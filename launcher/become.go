@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -56,6 +57,14 @@ func (f *facts) become(asked, configured string) (method string, argv []string, 
 		return method, []string{path, "--user=" + f.helper.Name, "--background=", "--", f.profile.Entry}, nil
 	}
 	return method, []string{path, "-n", "-u", f.helper.Name, "--", f.profile.Entry}, nil
+}
+
+// rootsCommand is how the owner starts a command of root's that the rule allows.
+func (f *facts) rootsCommand(argv []string) []string {
+	if f.owner.UID == 0 {
+		return argv
+	}
+	return slices.Concat([]string{cmp.Or(f.sudo, "sudo"), "-n", "--"}, argv)
 }
 
 // way is a command that becomes the helper.

@@ -26,6 +26,8 @@ type Config struct {
 type Rules struct {
 	Method     string   `toml:"method,omitempty" json:"method,omitempty"`               // one of Methods; empty is auto
 	Links      bool     `toml:"links,omitempty" json:"links,omitempty"`                 // links that the helper's programs open go to the owner's browser
+	GPU        *bool    `toml:"gpu,omitempty" json:"gpu,omitempty"`                     // programs with a display may use the graphics card; nil is true
+	Webcam     bool     `toml:"webcam,omitempty" json:"webcam,omitempty"`               // programs may use cameras
 	MaxVolume  *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
 	Microphone string   `toml:"microphone,omitempty" json:"microphone,omitempty"`       // none, deny, ask or allow, as long as the owner says nothing else; empty is deny
 }
@@ -40,6 +42,17 @@ func ownConfig() string { return filepath.Join(xdg.ConfigHome, "sandbox-audio", 
 func LoadConfig(profile string) (Config, error) {
 	c, _, err := readConfig(profile)
 	return c, err
+}
+
+// deviceKinds is what is lent to the helper besides the display.
+func (r *Rules) deviceKinds(display bool) (kinds []string) {
+	if display && (r.GPU == nil || *r.GPU) {
+		kinds = append(kinds, gpu)
+	}
+	if r.Webcam {
+		kinds = append(kinds, webcam)
+	}
+	return kinds
 }
 
 // daemonRules is what the rules of a helper's profile mean to the sound daemon, as arguments of its command line.

@@ -324,10 +324,16 @@ func (d *doctor) asHelper(config Config) {
 	} else {
 		d.fine("walls", "the helper gets neither into your home nor into your session")
 	}
+	if !config.Webcam {
+		seen.Devices = append(seen.Devices, seen.Cameras...)
+	}
 	if len(seen.Devices) > 0 {
 		d.trouble("devices", fmt.Sprintf("the helper can open %s", printable(strings.Join(seen.Devices, ", "))), "ls -l "+printable(seen.Devices[0])+"; getfacl "+printable(seen.Devices[0]), "")
 	} else {
-		d.fine("devices", "the helper can open no card, camera or keyboard")
+		d.fine("devices", "the helper can open no sound card, no keyboard, and no camera that the profile does not name")
+	}
+	if wanted := config.deviceKinds(true); slices.Contains(wanted, gpu) && len(seen.Closed) > 0 && seen.X11+seen.Wayland != "nonenone" {
+		d.add("graphics card", Note, fmt.Sprintf("the helper's programs draw without it, for they cannot open %s", printable(strings.Join(seen.Closed, ", "))), d.setup(), FixSetup)
 	}
 	for _, c := range []struct{ check, wrong string }{{"session bus", seen.Bus}, {"X server", seen.X11}, {"Wayland", seen.Wayland}} {
 		switch c.wrong {

@@ -53,6 +53,8 @@ func Enter(args []string) int {
 		err = keepBus(args[1], args[2])
 	case len(args) == 2 && args[0] == busDaemonArg:
 		err = becomeBusDaemon(args[1])
+	case len(args) > 0 && args[0] == devicesArg:
+		err = keepDevices(args[1:])
 	case len(args) > 0 && args[0] == probeArg:
 		err = json.NewEncoder(os.Stdout).Encode(lookAround(args[1:]))
 	case len(args) > 2 && args[0] == signalArg:

@@ -179,12 +179,16 @@ func (s *entryStep) Undo() error {
 type ruleStep struct{ *change }
 
 func (s *ruleStep) Describe() string {
-	return fmt.Sprintf("the sudo rule %s: %s may run %s as %s without a password", s.profile.Rule, s.profile.Owner, s.profile.Entry, s.profile.Helper)
+	return fmt.Sprintf("the sudo rule %s: %s may run %s as %s without a password, and have root lend it the graphics card and cameras meanwhile", s.profile.Rule, s.profile.Owner, s.profile.Entry, s.profile.Helper)
 }
 
 func (s *ruleStep) text() ([]byte, error) {
+	var devices []string
+	for _, kinds := range deviceKinds {
+		devices = append(devices, strings.Join(devicesCommand(s.profile, kinds), " "))
+	}
 	return templates.Render("sudoers", map[string]any{
-		"OwnerName": s.profile.Owner, "Owner": sudoersName(s.owner), "Helper": s.profile.Helper, "Entry": s.profile.Entry,
+		"OwnerName": s.profile.Owner, "Owner": sudoersName(s.owner), "Helper": s.profile.Helper, "Entry": s.profile.Entry, "Devices": devices,
 	})
 }
 

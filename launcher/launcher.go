@@ -16,9 +16,7 @@ package launcher
 import (
 	"fmt"
 	"os"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -33,17 +31,9 @@ func AsOwner(owner Account) error {
 	if err != nil {
 		return err
 	}
-	groups := []int{owner.GID}
-	if u, err := user.LookupId(strconv.Itoa(owner.UID)); err == nil {
-		ids, err := u.GroupIds()
-		if err != nil {
-			return fmt.Errorf("the groups of %s: %w", owner.Name, err)
-		}
-		for _, id := range ids {
-			if gid, err := strconv.Atoi(id); err == nil {
-				groups = append(groups, gid)
-			}
-		}
+	groups, err := owner.groups()
+	if err != nil {
+		return err
 	}
 	if err := syscall.Setgroups(groups); err != nil {
 		return err

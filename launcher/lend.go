@@ -36,6 +36,7 @@ type loan interface {
 var loanKinds = map[string]func() loan{
 	"x11key":  func() loan { return new(x11Key) },
 	"x11user": func() loan { return new(x11User) },
+	"device":  func() loan { return new(lentDevice) },
 }
 
 // lender is one run's loans.

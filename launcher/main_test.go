@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 		os.Exit(daemonMain(os.Args[2:]))
 	}
 	if os.Getuid() == 0 { // before the machine is out of reach
-		if err := need.Install(slices.Concat(need.XPackages, []string{"dbus-bin", "dbus-daemon", "sudo", "wayland-utils", "weston", "xserver-xephyr"})...); err != nil {
+		if err := need.Install(slices.Concat(need.XPackages, []string{"acl", "dbus-bin", "dbus-daemon", "sudo", "wayland-utils", "weston", "xserver-xephyr"})...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -91,10 +91,14 @@ func launchMain() int {
 	if err != nil {
 		panic(err)
 	}
+	var config Config
+	if _, err := config.decode(os.Getenv("TEST_CONFIG")); err != nil {
+		panic(err)
+	}
 	plan, err := NewPlan(Request{
 		Profile: DefaultProfile, Argv: os.Args[1:], Environ: os.Environ(), Dir: "/",
 		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"), TTY: os.Getenv("TEST_TTY"),
-	}, owner, Config{})
+	}, owner, config)
 	status := StatusFailed
 	if err == nil {
 		status, err = plan.Run(nil, func(s string) { fmt.Fprintln(os.Stderr, s) })

@@ -37,7 +37,9 @@ type Plan struct {
 	Output    io.Writer // takes what the program writes, in place of our own standard output and error; nil without
 	Notes     []string  // what is not as setup leaves it, and how to repair it
 	display   display
-	tty       bool // the program gets a terminal of the helper's
+	lent      []string // the devices that the program may open
+	lend      []string // has them lent; empty for nothing
+	tty       bool     // the program gets a terminal of the helper's
 	request   request
 }
 
@@ -187,6 +189,10 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if p.display, err = planDisplay(req); err != nil {
 		return nil, err
 	}
+	kinds := config.deviceKinds(p.display.wayland != "" || p.display.x11 != nil)
+	if p.lent = closedNodes(kinds); len(p.lent) > 0 {
+		p.lend = f.rootsCommand(devicesCommand(f.profile, kinds))
+	}
 	if f.bus != "" {
 		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
 	}
@@ -208,6 +214,9 @@ func (p *Plan) String() string {
 	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
 	line("become", commandLine(p.Enter)+" @SOCKET "+strconv.Itoa(p.Owner.UID))
 	line("display", p.display.String())
+	for _, node := range p.lent {
+		line("device", node+"   (until the last program ends)")
+	}
 	if p.tty {
 		line("terminal", "one of the helper's, as large as this")
 	}

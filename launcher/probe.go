@@ -23,6 +23,8 @@ const probeArg = "@probe"
 type probe struct {
 	Open    []string `json:"open"`    // of the paths that must be closed
 	Devices []string `json:"devices"` // below /dev that it can open and should not
+	Cameras []string `json:"cameras"` // that it can open
+	Closed  []string `json:"closed"`  // render nodes of graphics cards that it cannot open
 	Bus     string   `json:"bus"`     // what is wrong with its session bus; empty for nothing
 	X11     string   `json:"x11"`     // with the X server; "none" where there is none
 	Wayland string   `json:"wayland"`
@@ -45,14 +47,12 @@ func lookAround(closed []string) probe {
 			p.Open = append(p.Open, path)
 		}
 	}
-	for _, pattern := range []string{"/dev/snd/pcm*", "/dev/snd/control*", "/dev/input/event*", "/dev/video*"} {
-		names, _ := filepath.Glob(pattern)
-		for _, name := range names {
-			if unix.Access(name, unix.R_OK) == nil {
-				p.Devices = append(p.Devices, name)
-			}
-		}
+	for _, pattern := range []string{"/dev/snd/pcm*", "/dev/snd/control*", "/dev/input/event*"} {
+		open, _ := tryNodes(pattern)
+		p.Devices = append(p.Devices, open...)
 	}
+	p.Cameras, _ = tryNodes(deviceNodes[webcam])
+	_, p.Closed = tryNodes(deviceNodes[gpu])
 	// As libpulse looks: the old folder goes before the new one.
 	for _, path := range []string{os.Getenv("PULSE_CLIENTCONFIG"), home + "/.pulse/client.conf", filepath.Join(home, clientConf), "/etc/pulse/client.conf"} {
 		if text, err := os.ReadFile(path); err == nil {
@@ -73,6 +73,19 @@ func lookAround(closed []string) probe {
 		}
 	}
 	return p
+}
+
+// tryNodes divides devices into those that can be opened for reading and the others.
+func tryNodes(pattern string) (open, closed []string) {
+	names, _ := filepath.Glob(pattern)
+	for _, name := range names {
+		if unix.Access(name, unix.R_OK) == nil {
+			open = append(open, name)
+		} else {
+			closed = append(closed, name)
+		}
+	}
+	return open, closed
 }
 
 // confValue is the value of the last line that sets a key in a configuration of PulseAudio's (pulse-client.conf(5)).

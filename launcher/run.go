@@ -68,6 +68,7 @@ type preparation struct {
 	err    error // these once done is closed
 	lender *lender
 	door   *door
+	keeper *deviceKeeper // nil when no device is lent
 }
 
 func (p *Plan) prepare(ctx context.Context, sound Sound, say func(string)) *preparation {
@@ -80,6 +81,11 @@ func (p *Plan) prepare(ctx context.Context, sound Sound, say func(string)) *prep
 }
 
 func (r *preparation) do(ctx context.Context, p *Plan, sound Sound, say func(string)) (err error) {
+	if len(p.lend) > 0 {
+		if r.keeper, err = startDeviceKeeper(p.lend); err != nil {
+			return err
+		}
+	}
 	if sound != nil {
 		link := &soundLink{sound: sound, plan: p}
 		if err := link.up(ctx); err != nil {
@@ -93,13 +99,19 @@ func (r *preparation) do(ctx context.Context, p *Plan, sound Sound, say func(str
 	if err := r.lender.sweep(); err != nil {
 		say(err.Error())
 	}
-	r.door, err = p.display.lend(r.lender, p, say)
-	return err
+	if r.door, err = p.display.lend(r.lender, p, say); err != nil || r.keeper == nil {
+		return err
+	}
+	if err := r.keeper.await(); err != nil {
+		say(fmt.Sprintf("note: the program cannot open %s: %v; repair it with: sandbox-audio setup", strings.Join(p.lent, ", "), err))
+	}
+	return nil
 }
 
 // undo takes back what was lent.
 func (r *preparation) undo(say func(string)) {
 	<-r.done
+	defer r.keeper.end()
 	r.door.close()
 	if r.lender == nil {
 		return

@@ -186,7 +186,7 @@ func (c *change) steps() []Step {
 	for _, share := range c.profile.Shares {
 		steps = append(steps, &shareStep{c, share})
 	}
-	steps = append(steps, &runningStep{c})
+	steps = append(steps, &devicesStep{c}, &runningStep{c})
 	if c.profile.Rule != "" {
 		steps = append(steps, &ruleStep{c})
 	}

@@ -206,7 +206,11 @@ func checkHelper(t *testing.T, p *Profile) {
 	}
 	checkMode(t, p.Rule, "-r--r----- 0:0")
 	rule, err := exec.Command("sudo", "-n", "-l", "-U", p.Owner).Output()
-	if want := "(" + p.Helper + ") NOPASSWD: " + p.Entry + "\n"; err != nil || strings.Count(string(rule), "NOPASSWD") != 1 || !strings.Contains(string(rule), want) {
+	allowed := "\n    (" + p.Helper + ") NOPASSWD: " + p.Entry
+	for _, kinds := range []string{"gpu", "webcam", "gpu webcam"} {
+		allowed += fmt.Sprintf("\n    (root) NOPASSWD: %s @devices %d %s %s", p.Entry, p.OwnerUID, p.Name, kinds)
+	}
+	if err != nil || strings.Count(string(rule), "NOPASSWD") != 4 || !strings.HasSuffix(string(rule), allowed+"\n") {
 		t.Errorf("sudo lets the owner %q, %v", rule, err)
 	}
 }

@@ -103,13 +103,13 @@ func (s *shareStep) Describe() string {
 
 func (s *shareStep) access() []byte {
 	a := acl{owner: aclAll, mask: aclAll, users: map[uint32]uint16{uint32(s.profile.HelperUID): aclAll}}
-	return a.bytes(uint32(s.profile.HelperUID))
+	return a.bytes()
 }
 
 // inherited is what files that either makes have from the beginning: both may do everything, whoever made them.
 func inherited(a, b uint32) []byte {
 	list := acl{owner: aclAll, mask: aclAll, users: map[uint32]uint16{a: aclAll, b: aclAll}}
-	return list.bytes(min(a, b), max(a, b))
+	return list.bytes()
 }
 
 func (s *shareStep) Check() (bool, error) {

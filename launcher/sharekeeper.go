@@ -137,7 +137,7 @@ func (k *shareKeeper) mend(f *os.File, st fs.FileInfo) {
 	}
 	if a == nil || a.users[k.peer]&a.mask&need != need {
 		list := acl{owner: uint16(st.Mode().Perm()>>6) | need, mask: need, users: map[uint32]uint16{k.me: need, k.peer: need}}
-		_ = setACL(f.Fd(), aclAccess, list.bytes(min(k.me, k.peer), max(k.me, k.peer)))
+		_ = setACL(f.Fd(), aclAccess, list.bytes())
 	}
 	if st.IsDir() {
 		if a, err := getACL(f.Fd(), aclDefault); err == nil && (a == nil || a.users[k.peer]&a.mask != aclAll) {

@@ -7,9 +7,10 @@ import (
 
 // A value that is missing must not leave a hole in a file that decides who may do what.
 func TestRender(t *testing.T) {
-	whole := map[string]any{"OwnerName": "alice", "Owner": "#1000", "Helper": "alice-sandbox", "Entry": "/usr/local/lib/enter"}
+	whole := map[string]any{"OwnerName": "alice", "Owner": "#1000", "Helper": "alice-sandbox", "Entry": "/usr/local/lib/enter", "Devices": []string{"/usr/local/lib/enter @devices gpu"}}
 	text, err := Render("sudoers", whole)
-	if want := "\n#1000 ALL=(alice-sandbox) NOPASSWD: /usr/local/lib/enter\n"; err != nil || !strings.HasSuffix(string(text), want) {
+	if err != nil || !strings.Contains(string(text), "\n#1000 ALL=(alice-sandbox) NOPASSWD: /usr/local/lib/enter\n") ||
+		!strings.HasSuffix(string(text), "\n#1000 ALL=(root) NOPASSWD: /usr/local/lib/enter @devices gpu\n") {
 		t.Errorf("got %s, %v", text, err)
 	}
 	for key := range whole {
