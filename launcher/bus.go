@@ -172,9 +172,10 @@ func keepBus(dir, daemon string) error {
 	}
 	unused := make(chan func(), 1)
 	go func() {
-		unlock := awaitUnused(dir)
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGTERM, nil, 0)
-		unused <- unlock
+		unused <- awaitUnused(dir)
+		for unix.PidfdSendSignal(pidfd, unix.SIGTERM, nil, 0) == nil { // until it is reaped: before it is dbus-daemon it takes no notice
+			time.Sleep(pollEvery)
+		}
 	}()
 	for {
 		if ended, err := syscall.Wait4(-1, nil, 0, nil); err != syscall.EINTR && (err != nil || ended == pid) {
