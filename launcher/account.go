@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,9 +24,12 @@ type Account struct {
 
 var errNoAccount = errors.New("no such account")
 
-// validName is what a helper's or a profile's name must look like: what useradd takes on every distribution, and
+// validName reports whether a helper or a profile may have the name: what useradd takes on every distribution, and
 // what sudoers, tmpfiles.d and a path take without quoting.
-var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+func validName(name string) bool {
+	return name != "" && len(name) <= 32 && name[0] >= 'a' && name[0] <= 'z' &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+}
 
 func accountByName(name string) (Account, error) { return findAccount(name, 0) }
 func accountByUID(uid int) (Account, error)      { return findAccount(strconv.Itoa(uid), 2) }
@@ -112,7 +114,7 @@ func Owner() (Account, error) {
 // helperName is the account that profile of owner runs programs as: OWNER-sandbox for the profile "default" and
 // OWNER-PROFILE for any other, with what useradd does not take replaced by dashes.
 func helperName(owner Account, profile string) (string, error) {
-	if !validName.MatchString(profile) {
+	if !validName(profile) {
 		return "", fmt.Errorf("the profile name %q must be of a-z, 0-9, - and _, begin with a letter and have at most 32 characters", profile)
 	}
 	suffix := profile
@@ -125,7 +127,7 @@ func helperName(owner Account, profile string) (string, error) {
 		}
 		return '-'
 	}, strings.ToLower(owner.Name)) + "-" + suffix
-	if !validName.MatchString(name) {
+	if !validName(name) {
 		return "", fmt.Errorf("the helper would be called %q, which useradd does not take (at most 32 characters of a-z, 0-9, - and _, a letter first): choose a shorter profile name", name)
 	}
 	return name, nil

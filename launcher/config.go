@@ -129,7 +129,7 @@ func (c *Config) decode(text string) (configFile, error) {
 	for name := range f.profiles {
 		key := toml.Key{"profile", name}
 		var r Rules
-		if !validName.MatchString(name) {
+		if !validName(name) {
 			return f, (&valueError{key, fmt.Errorf("%q is no profile name", name)}).at(text)
 		}
 		if err := f.apply(name, &r); err != nil {

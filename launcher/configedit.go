@@ -15,7 +15,7 @@ import (
 // AddTable gives the profile a table in the caller's own configuration, with settings written KEY=VALUE; a value that
 // is not written as TOML has it is text. undo takes the table back. A dry run only says whether it could be done.
 func AddTable(profile string, settings []string, dryRun bool) (undo func() error, err error) {
-	if !validName.MatchString(profile) {
+	if !validName(profile) {
 		return nil, fmt.Errorf("the profile name %q must be of a-z, 0-9, - and _, begin with a letter and have at most 32 characters", profile)
 	}
 	path, before, mode, err := readOwnConfig()

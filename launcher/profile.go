@@ -75,7 +75,7 @@ func (p *Profile) daemonUser() string {
 
 // FindProfile reads the record of one of owner's profiles; the error says how to make it when there is none.
 func FindProfile(owner Account, name string) (*Profile, error) {
-	if !validName.MatchString(name) {
+	if !validName(name) {
 		return nil, fmt.Errorf("%q is no profile name", name)
 	}
 	p := &Profile{OwnerUID: owner.UID, Name: name}
