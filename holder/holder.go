@@ -3,20 +3,20 @@ package holder
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/sockdiag"
 )
 
 // Process is a running program as the kernel knows it.
@@ -59,67 +59,37 @@ func Unix(path string) (Process, error) {
 	return Process{PID: int(cred.Pid), UID: cred.Uid, Program: ProgramName(int(cred.Pid))}, nil
 }
 
-// TCP says who takes connections to at. It looks the port up in /proc/net/tcp and tcp6 (proc(5)), then who has that socket's inode open;
-// a socket bound to the very address goes before one bound to all.
-func TCP(at netip.AddrPort) (Process, error) {
-	seen, inode, found := false, "", Process{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if err != nil {
-			continue
-		}
-		seen = true
-		for line := range strings.Lines(string(text)) {
-			f := strings.Fields(line) // sl local remote state queues timer retransmits uid timeout inode …
-			const listening = "0A"
-			if len(f) < 10 || f[3] != listening {
-				continue
-			}
-			covered, exactly := covers(f[1], at)
-			uid, err := strconv.ParseUint(f[7], 10, 32)
-			if !covered || err != nil || inode != "" && !exactly {
-				continue
-			}
-			found.UID, inode = uint32(uid), f[9]
-		}
+// TCP says who takes connections to at, by sock_diag(7) and then by who has that socket open; a socket bound to the very address goes before
+// one bound to all. The likely processes are looked at before all others.
+func TCP(at netip.AddrPort, likely ...int) (Process, error) {
+	kernel, err := sockdiag.Open()
+	if err != nil {
+		return Process{}, err
 	}
-	switch {
-	case !seen:
-		return Process{}, errors.New("/proc/net/tcp cannot be read")
-	case inode == "":
+	defer kernel.Close()
+	socket, err := kernel.Listening(at)
+	if errors.Is(err, sockdiag.ErrNotFound) {
 		return Process{}, ErrNobody
+	} else if err != nil {
+		return Process{}, err
 	}
-	found.PID = socketOwner(inode)
-	found.Program = ProgramName(found.PID)
-	return found, nil
+	pid := socketOwner(socket.Inode, likely)
+	return Process{PID: pid, UID: socket.UID, Program: ProgramName(pid)}, nil
 }
 
-// covers reports whether a socket bound to local ("0100007F:1269": the address in 32-bit words of the machine's byte order) takes
-// connections to at, and whether that is the very address it is bound to.
-func covers(local string, at netip.AddrPort) (covered, exactly bool) {
-	host, port, _ := strings.Cut(local, ":")
-	n, err := strconv.ParseUint(port, 16, 16)
-	b, herr := hex.DecodeString(host)
-	if err != nil || herr != nil || len(b)%4 != 0 || uint16(n) != at.Port() {
-		return false, false
+// socketOwner finds a process that has the socket open: a likely one, or else of several the one that started the others; 0 when none is
+// to be seen.
+func socketOwner(inode uint32, likely []int) int {
+	socket := fmt.Sprintf("socket:[%d]", inode)
+	for _, pid := range likely {
+		if holds(pid, socket) {
+			return pid
+		}
 	}
-	for word := range slices.Chunk(b, 4) {
-		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
-	}
-	addr, _ := netip.AddrFromSlice(b)
-	addr = addr.Unmap()
-	exactly = addr == at.Addr()
-	return exactly || addr.IsUnspecified() && (addr.Is6() || at.Addr().Is4()), exactly
-}
-
-// socketOwner finds a process that has the socket open, and of several the one that started the others; 0 when none is to be seen.
-func socketOwner(inode string) int {
-	want := "socket:[" + inode + "]"
 	holders := map[int]bool{}
-	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, fd := range fds {
-		if to, _ := os.Readlink(fd); to == want {
-			pid, _ := strconv.Atoi(strings.Split(fd, "/")[2])
+	processes, _ := os.ReadDir("/proc")
+	for _, p := range processes {
+		if pid, err := strconv.Atoi(p.Name()); err == nil && holds(pid, socket) {
 			holders[pid] = true
 		}
 	}
@@ -130,6 +100,16 @@ func socketOwner(inode string) int {
 		}
 	}
 	return first
+}
+
+// holds reports whether a process is seen to have a file open, by its name in /proc/PID/fd.
+func holds(pid int, file string) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	fds, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(fds, func(fd fs.DirEntry) bool {
+		to, _ := os.Readlink(dir + "/" + fd.Name())
+		return to == file
+	})
 }
 
 // parent is the parent's pid from /proc/PID/stat, where it is the second field after the program's name in brackets.

@@ -51,27 +51,6 @@ func TestWhoListens(t *testing.T) {
 	}
 }
 
-func TestCovers(t *testing.T) {
-	for _, test := range []struct {
-		local, at        string
-		covered, exactly bool
-	}{
-		{"0100007F:1269", "127.0.0.1:4713", true, true},
-		{"00000000:1269", "127.0.0.1:4713", true, false},
-		{"0101007F:1269", "127.0.0.1:4713", false, false},
-		{"0100007F:1269", "127.0.0.1:4714", false, false},
-		{"00000000000000000000000001000000:1269", "[::1]:4713", true, true},
-		{"00000000000000000000000000000000:1269", "127.0.0.1:4713", true, false},
-		{"00000000:1269", "[::1]:4713", false, false},
-		{"", "127.0.0.1:4713", false, false},
-		{"nonsense:1269", "127.0.0.1:4713", false, false},
-	} {
-		if covered, exactly := covers(test.local, netip.MustParseAddrPort(test.at)); covered != test.covered || exactly != test.exactly {
-			t.Errorf("%s for %s: %v, %v", test.local, test.at, covered, exactly)
-		}
-	}
-}
-
 func TestNames(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {

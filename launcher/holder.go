@@ -16,15 +16,15 @@ import (
 	"sandbox-audio/holder"
 )
 
-// addressHolder reports who listens on addr, which is written unix:PATH or tcp:127.0.0.1:PORT; ok is false when
-// nobody does.
-func addressHolder(addr string) (h holder.Process, ok bool, err error) {
+// addressHolder reports who listens on addr, which is written unix:PATH or tcp:127.0.0.1:PORT, most likely one of the
+// named processes; ok is false when nobody does.
+func addressHolder(addr string, likely ...int) (h holder.Process, ok bool, err error) {
 	if path, found := strings.CutPrefix(addr, "unix:"); found {
 		h, err = holder.Unix(path)
 	} else {
 		var at netip.AddrPort
 		if at, err = netip.ParseAddrPort(strings.TrimPrefix(addr, "tcp:")); err == nil {
-			h, err = holder.TCP(at)
+			h, err = holder.TCP(at, likely...)
 		}
 	}
 	if errors.Is(err, holder.ErrNobody) {

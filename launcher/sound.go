@@ -79,8 +79,10 @@ var errNobody = errors.New("nobody listens there")
 // wait for: either it worked, or somebody else holds an address and err says who.
 func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 	var missing []string
+	var holders []int // as a rule all the same
 	for _, addr := range l.plan.Addresses {
-		h, held, err := addressHolder(addr)
+		h, held, err := addressHolder(addr, holders...)
+		holders = append(holders, h.PID)
 		if err != nil {
 			return true, fmt.Errorf("see who listens on %s: %w", addr, err)
 		}

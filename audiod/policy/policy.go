@@ -12,6 +12,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/sockdiag"
 )
 
 // Transport is how a peer reached us.
@@ -101,7 +103,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 type Rules struct {
 	owners   map[uint32]bool
 	accounts accounts
-	diag     diag
+	kernel   *sockdiag.Kernel
 }
 
 // NewRules grants Owner to the given users and Playback to those that allow names: USER, a login name or a number, or @GROUP, whose
@@ -115,14 +117,16 @@ func NewRules(owners []uint32, allow []string) (*Rules, error) {
 	if err := r.accounts.allow(allow); err != nil {
 		return nil, err
 	}
-	if err := r.diag.open(); err != nil {
+	kernel, err := sockdiag.Open()
+	if err != nil {
 		return nil, err
 	}
+	r.kernel = kernel
 	return r, nil
 }
 
 // Close gives back the descriptor Rules keeps for its questions.
-func (r *Rules) Close() error { return r.diag.close() }
+func (r *Rules) Close() error { return r.kernel.Close() }
 
 // Admit says who is at the other end of the connected socket fd and what he may do. The error is always a *Refusal, and the grant
 // is None exactly then. Call it right after accept: bytes a peer sent before it vanished stay readable, and must not be read.
@@ -202,8 +206,8 @@ func (r *Rules) identifyTCP(fd int) (Peer, error) {
 	if !theirs.Addr().IsLoopback() || !ours.Addr().IsLoopback() {
 		return refuse(peer, NotLoopback, nil)
 	}
-	sock, err := r.diag.find(theirs, ours)
-	if errors.Is(err, errNotFound) {
+	sock, err := r.kernel.Connected(theirs, ours)
+	if errors.Is(err, sockdiag.ErrNotFound) {
 		if torndown(fd) {
 			return refuse(peer, Reset, nil)
 		}
@@ -211,11 +215,11 @@ func (r *Rules) identifyTCP(fd int) (Peer, error) {
 	} else if err != nil {
 		return refuse(peer, LookupFailed, err)
 	}
-	if sock.inode == 0 {
+	if sock.Inode == 0 {
 		return refuse(peer, Closed, nil) // and whatever uid it shows is not to be believed
 	}
-	peer.UID, peer.inode, peer.cookie = sock.uid, sock.inode, sock.cookie
-	switch sock.state {
+	peer.UID, peer.inode, peer.cookie = sock.UID, sock.Inode, sock.Cookie
+	switch sock.State {
 	case unix.BPF_TCP_ESTABLISHED:
 	case unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT:
 		return refuse(peer, HalfClosed, nil)

@@ -2,12 +2,10 @@ package policy
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/sockdiag"
 )
 
 // The peers of these tests are real processes of real other users: the test binary again, with POLICY_TEST_PEER set.
@@ -288,7 +288,7 @@ func TestAdmitPortReused(t *testing.T) {
 	if _, grant, err := r.Admit(p.fd); grant != None || reason(err) != Reset {
 		t.Errorf("%v, %v", grant, err)
 	}
-	if _, err := r.diag.find(at, ours); !errors.Is(err, errNotFound) {
+	if _, err := r.kernel.Connected(at, ours); !errors.Is(err, sockdiag.ErrNotFound) {
 		t.Errorf("the listening socket counts as a connection: %v", err)
 	}
 }
@@ -344,45 +344,4 @@ func TestCheckTCP(t *testing.T) {
 	if err := newRules(t, uint32(os.Getuid())).CheckTCP(); err != nil {
 		t.Error(err)
 	}
-}
-
-func BenchmarkFind(b *testing.B) {
-	var d diag
-	if err := d.open(); err != nil {
-		b.Fatal(err)
-	}
-	defer d.close()
-	ln, _ := net.Listen("tcp4", "127.0.0.1:0")
-	defer ln.Close()
-	conn, _ := net.Dial("tcp4", ln.Addr().String())
-	defer conn.Close()
-	local, remote := conn.LocalAddr().(*net.TCPAddr).AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
-	for b.Loop() {
-		if _, err := d.find(local, remote); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// Whatever the kernel answers, taking it apart must not read past its end.
-func FuzzAnswer(f *testing.F) {
-	a, b := netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:4713")
-	answer := make([]byte, headerLen+answerLen)
-	binary.NativeEndian.PutUint32(answer, uint32(len(answer)))
-	binary.NativeEndian.PutUint16(answer[4:], sockDiagByFamily)
-	answer[8] = 1
-	copy(answer[headerLen+4:], request(0, a, b)[headerLen+8:]) // the same four-tuple
-	answer[headerLen], answer[headerLen+1] = unix.AF_INET, unix.BPF_TCP_ESTABLISHED
-	binary.NativeEndian.PutUint32(answer[headerLen+4+sockIDLen+12:], 1001)
-	if seq, sock, err := parseAnswer(answer, a, b); seq != 1 || sock.uid != 1001 || err != nil {
-		f.Fatal(seq, sock, err)
-	}
-	f.Add(answer)
-	f.Add(answer[:headerLen])
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		if _, sock, err := parseAnswer(answer, a, b); err == nil && len(answer) < headerLen+answerLen {
-			t.Errorf("%+v out of %d bytes", sock, len(answer))
-		}
-	})
 }
