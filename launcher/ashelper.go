@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 )
@@ -25,11 +24,11 @@ func (p *Profile) output(req Request, owner Account, config Config, most int, sa
 	case err != nil:
 		return nil, err
 	case status != 0:
-		return nil, fmt.Errorf("%s as %s: status %d: %s", req.Argv[0], p.Helper, status, strings.TrimSpace(printable(out.String())))
+		return nil, fmt.Errorf("%s as %s: status %d: %s", req.Argv[0], p.Helper, status, strings.TrimSpace(printable(string(out.text))))
 	case out.over:
 		return nil, fmt.Errorf("%s as %s: more than %d bytes", req.Argv[0], p.Helper, most)
 	}
-	return out.Bytes(), nil
+	return out.text, nil
 }
 
 // ReadAsHelper reads a file in the helper's home, which only the helper can. What it holds is the helper's word.
@@ -42,15 +41,14 @@ func (p *Profile) ReadAsHelper(owner Account, config Config, path string) ([]byt
 
 // boundedBuffer keeps the first bytes that are written to it.
 type boundedBuffer struct {
-	bytes.Buffer
+	text []byte
 	most int
 	over bool
 }
 
 func (b *boundedBuffer) Write(text []byte) (int, error) {
-	if b.Len()+len(text) > b.most {
-		b.over = true
-		return len(text), nil
-	}
-	return b.Buffer.Write(text)
+	fits := min(len(text), b.most-len(b.text))
+	b.text = append(b.text, text[:fits]...)
+	b.over = b.over || fits < len(text)
+	return len(text), nil
 }

@@ -103,19 +103,17 @@ func (p *Plan) asking(terminal bool, getenv func(string) string) (w way, ok bool
 	return w, true
 }
 
-// enterAsking is enter by the first way that does.
-func (r *running) enterAsking(enter func(way) (int, error)) (status int, err error) {
-	if status, err = enter(way{argv: r.plan.Enter}); err == nil {
-		return status, nil
-	}
+// enterAsking enters by a way that asks for a password, after the one without was refused.
+func (r *running) enterAsking(refused error) (status int, err error) {
 	w, ok := r.plan.asking(hasTerminal(), os.Getenv)
 	if !ok {
-		return status, err
+		return StatusFailed, refused
 	}
-	status, askedErr := enter(w)
-	if askedErr != nil {
-		err = fmt.Errorf("%w; asked for a password, by %s: %w", err, w.argv[0], askedErr)
-		return status, err
+	if err = r.start(w); err == nil {
+		status, err = r.enter()
+	}
+	if err != nil {
+		return StatusFailed, fmt.Errorf("%w; asked for a password, by %s: %w", refused, w.argv[0], err)
 	}
 	return status, nil
 }

@@ -1,16 +1,15 @@
 package launcher
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"strconv"
@@ -22,7 +21,8 @@ import (
 const (
 	requestWait = 10 * time.Second  // until the entry program must have taken what we send
 	runSocket   = "@sandbox-audio-" // the names of the sockets that entry programs are given begin so
-	leaveWait   = 2 * time.Second   // for sudo or su to end after the entry program
+	maxSaid     = 4 << 10           // bytes of what sudo or su says
+	leaveWait   = 2 * time.Second   // for the entry program to leave the session after the program, and for sudo or su to end when it has failed
 )
 
 // Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
@@ -40,20 +40,20 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 		}
 	}
 	defer signal.Stop(signals)
+	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
+	defer r.close()
+	if err := r.start(way{argv: p.Enter}); err != nil { // what takes longest comes first
+		return StatusFailed, err
+	}
+	r.ready = p.prepare(sound, say)
 	for _, note := range p.Notes {
 		say("note: " + note)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready := p.prepare(ctx, sound, say)
-	defer ready.undo(say)
-	defer cancel()
 	out, err := newStdio(p.tty && p.Output == nil, p.Output)
 	if err != nil {
 		return StatusFailed, err
 	}
 	defer out.close()
-	r := &running{plan: p, say: say, ready: ready, signals: signals, outcomes: make(chan outcome, 2)}
-	defer r.close()
 	defer keepShares(p.request.Shares, os.Getuid(), p.Helper.UID)()
 	if status, err := r.begin(out); err != nil || status != 0 {
 		return status, err
@@ -64,6 +64,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 // preparation is what the program needs before it starts, done while sudo is at work: the sound daemon is made sure of
 // and the display lent.
 type preparation struct {
+	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // these once done is closed
 	lender *lender
@@ -71,8 +72,9 @@ type preparation struct {
 	keeper *deviceKeeper // nil when no device is lent
 }
 
-func (p *Plan) prepare(ctx context.Context, sound Sound, say func(string)) *preparation {
-	r := &preparation{done: make(chan struct{})}
+func (p *Plan) prepare(sound Sound, say func(string)) *preparation {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &preparation{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.err = r.do(ctx, p, sound, say)
@@ -108,8 +110,12 @@ func (r *preparation) do(ctx context.Context, p *Plan, sound Sound, say func(str
 	return nil
 }
 
-// undo takes back what was lent.
+// undo takes back what was lent, and no longer keeps the daemon.
 func (r *preparation) undo(say func(string)) {
+	if r == nil {
+		return
+	}
+	r.cancel()
 	<-r.done
 	defer r.keeper.end()
 	r.door.close()
@@ -129,39 +135,59 @@ type running struct {
 	say      func(string)
 	ready    *preparation
 	signals  chan os.Signal
+	listener *net.UnixListener
 	conn     *net.UnixConn
 	outcomes chan outcome // at most two; closed when the entry program is off the line
 	lineErr  error        // why, once outcomes is closed
+	ended    bool         // the program, by the entry program's word
 	become   *become
 }
 
+// close returns when the helper's session has been left and nothing is lent any more. sudo, which has the last word with
+// PAM, may end a moment later.
 func (r *running) close() {
+	if r.listener != nil {
+		r.listener.Close()
+	}
+	if r.ended {
+		select {
+		case <-r.outcomes:
+		case <-time.After(leaveWait):
+		}
+	}
 	if r.conn != nil {
 		r.conn.Close()
 	}
-	if r.become != nil {
+	if r.become != nil && !r.ended {
 		select {
 		case <-r.become.done:
 		case <-time.After(leaveWait):
 		}
 	}
+	r.ready.undo(r.say)
 }
 
-// begin becomes the helper and has the program started. A status other than zero, without an error, is that of a
+// start has sudo or su, or what else becomes the helper, start the entry program.
+func (r *running) start(w way) (err error) {
+	if r.listener == nil {
+		var random [16]byte
+		rand.Read(random[:])
+		name := runSocket + hex.EncodeToString(random[:])
+		if r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: name}); err != nil {
+			return err
+		}
+	}
+	w.argv = slices.Concat(w.argv, []string{r.listener.Addr().String(), strconv.Itoa(os.Getuid())})
+	r.become, err = startBecome(w)
+	return err
+}
+
+// begin waits for the entry program and has the program started. A status other than zero, without an error, is that of a
 // signal which came before the program ran.
 func (r *running) begin(out *stdio) (status int, err error) {
-	var random [16]byte
-	rand.Read(random[:])
-	name := runSocket + hex.EncodeToString(random[:])
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: name})
-	if err != nil {
-		return StatusFailed, err
+	if status, err = r.enter(); err != nil {
+		status, err = r.enterAsking(err)
 	}
-	defer l.Close()
-	status, err = r.enterAsking(func(w way) (int, error) {
-		w.argv = slices.Concat(w.argv, []string{name, strconv.Itoa(os.Getuid())})
-		return r.enter(l, w)
-	})
 	if err != nil {
 		if <-r.ready.done; r.ready.err != nil { // who holds the sound daemon's place is the graver matter
 			err = r.ready.err
@@ -213,7 +239,7 @@ func (r *running) begin(out *stdio) (status int, err error) {
 	}
 }
 
-// listen hears how the program started and how it ended, and nothing after that.
+// listen hears how the program started and how it ended, and then only the end of the line.
 func (r *running) listen() {
 	defer close(r.outcomes)
 	links := &linkOpener{say: r.say}
@@ -229,6 +255,7 @@ func (r *running) listen() {
 		}
 		r.outcomes <- o
 	}
+	_, r.lineErr = r.conn.Read(make([]byte, 1))
 }
 
 // lost says why the line ended before its time.
@@ -239,18 +266,15 @@ func (r *running) lost() error {
 	return fmt.Errorf("the entry program is off the line: %w", r.lineErr)
 }
 
-// enter starts sudo or su and waits until the entry program is on the line.
-func (r *running) enter(l *net.UnixListener, w way) (status int, err error) {
-	if r.become, err = startBecome(w); err != nil {
-		return StatusFailed, err
-	}
+// enter waits until the entry program is on the line.
+func (r *running) enter() (status int, err error) {
 	type accepted struct {
 		conn *net.UnixConn
 		err  error
 	}
 	line := make(chan accepted, 1)
 	go func() {
-		conn, err := acceptFrom(l, r.plan.Helper.UID)
+		conn, err := acceptFrom(r.listener, r.plan.Helper.UID)
 		line <- accepted{conn, err}
 	}()
 	select {
@@ -262,14 +286,14 @@ func (r *running) enter(l *net.UnixListener, w way) (status int, err error) {
 		return 0, nil
 	case <-r.become.done:
 		// End the accept, unless the entry program came and went.
-		if err := l.SetDeadline(time.Now()); err != nil {
+		if err := r.listener.SetDeadline(time.Now()); err != nil {
 			return StatusFailed, err
 		}
 		if a := <-line; a.err == nil {
 			r.conn = a.conn
 			return 0, nil
 		}
-		return StatusFailed, errors.Join(r.become.failure(r.plan), l.SetDeadline(time.Time{}))
+		return StatusFailed, errors.Join(r.become.failure(r.plan), r.listener.SetDeadline(time.Time{}))
 	case s := <-r.signals:
 		return signalStatus(s), nil
 	}
@@ -311,6 +335,7 @@ func (r *running) wait(tty *terminal) (status int, err error) {
 	for {
 		select {
 		case end, ok := <-r.outcomes:
+			r.ended = ok
 			switch {
 			case !ok:
 				return StatusFailed, r.lost()
@@ -351,40 +376,67 @@ func (r *running) forward(sig syscall.Signal) {
 // become is sudo or su at work.
 type become struct {
 	done   chan struct{}
-	err    error // once done is closed
-	stderr bytes.Buffer
+	status syscall.WaitStatus // these once done is closed
+	said   boundedBuffer
 }
 
 // startBecome starts a way with an environment of its own and no descriptor of ours but, when it may ask for a password,
 // the terminal. Without that it has a session of its own: what is typed at the terminal reaches run alone.
 func startBecome(w way) (*become, error) {
-	b := &become{done: make(chan struct{})}
-	cmd := exec.Command(w.argv[0], w.argv[1:]...)
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + adminPath, "TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}
-	cmd.Env = append(cmd.Env, w.env...)
-	cmd.Stderr = &b.stderr
-	cmd.WaitDelay = leaveWait
-	if w.terminal {
-		cmd.Stderr = os.Stderr
-	} else {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	}
-	if err := cmd.Start(); err != nil {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
 		return nil, err
 	}
-	go func() {
-		b.err = cmd.Wait()
-		close(b.done)
-	}()
+	defer null.Close()
+	b := &become{done: make(chan struct{}), said: boundedBuffer{most: maxSaid}}
+	var ours *os.File
+	stderr := os.Stderr
+	if !w.terminal {
+		if ours, stderr, err = os.Pipe(); err != nil {
+			return nil, err
+		}
+		defer stderr.Close()
+	}
+	// Not by os/exec, which at its first use starts a process more, to see what the kernel can do.
+	pid, err := syscall.ForkExec(w.argv[0], w.argv, &syscall.ProcAttr{
+		Dir: "/", Env: append([]string{"PATH=" + adminPath, "TERM=" + os.Getenv("TERM"), "LANG=" + os.Getenv("LANG")}, w.env...),
+		Files: []uintptr{null.Fd(), null.Fd(), stderr.Fd()},
+		Sys:   &syscall.SysProcAttr{Setsid: !w.terminal},
+	})
+	if err != nil {
+		ours.Close()
+		return nil, &fs.PathError{Op: "execute", Path: w.argv[0], Err: err}
+	}
+	go b.wait(pid, ours)
 	return b, nil
+}
+
+func (b *become) wait(pid int, stderr *os.File) {
+	defer close(b.done)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(&b.said, stderr)
+		stderr.Close()
+	}()
+	for {
+		if _, err := syscall.Wait4(pid, &b.status, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
+	_ = stderr.SetReadDeadline(time.Now().Add(leaveWait)) // what it has started may live on
+	<-read
 }
 
 // failure says why nobody came on the line.
 func (b *become) failure(p *Plan) error {
-	said := strings.Join(strings.Fields(printable(b.stderr.String())), " ")
-	if said == "" {
-		said = fmt.Sprint(b.err)
+	said := strings.Join(strings.Fields(printable(string(b.said.text))), " ")
+	switch {
+	case said != "":
+	case b.status.Signaled():
+		said = "it ended by signal: " + b.status.Signal().String()
+	default:
+		said = fmt.Sprintf("it ended with status %d", b.status.ExitStatus())
 	}
 	return fmt.Errorf("%s did not let %s become %s: %s; repair it with: sandbox-audio setup", p.Method, p.Owner.Name, p.Helper.Name, said)
 }
