@@ -89,11 +89,12 @@ func (d *devices) bridge(dials int) error {
 	}
 	d.link = bridge.New(d.loop, "sandbox-audio", d.log)
 	d.link.Connect(d.loop, dial)
-	d.microphone = d.link.NewSource("sandbox-audio")
+	d.microphone = d.link.NewSource("owner", "sandbox-audio")
 	at := func(name, title string) *mixer.Sink {
 		b := d.link.NewSink(name, title)
 		m := mixer.NewSink(d.loop, b, d.log)
 		b.OnChange(m.Renew)
+		b.OnResize(m.Resize)
 		d.bridged = append(d.bridged, m)
 		return m
 	}

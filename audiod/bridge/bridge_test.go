@@ -105,7 +105,7 @@ func TestSourceConforms(t *testing.T) {
 		Make: func(t *testing.T) device.Source {
 			last = newDesktop(t, device.Config{})
 			last.mic.Sound = func(n int64) float32 { return float32(n%4800) / 4800 }
-			s := last.link.NewSource("a helper")
+			s := last.link.NewSource("test", "a helper")
 			last.pass(20*time.Millisecond, time.Millisecond)
 			return s
 		},
@@ -120,7 +120,7 @@ func TestSourceConforms(t *testing.T) {
 func TestRecordsThrough(t *testing.T) {
 	d := newDesktop(t, device.Config{})
 	d.mic.Sound = func(n int64) float32 { return float32(n%4000) / 8000 }
-	s := d.link.NewSource("a helper")
+	s := d.link.NewSource("test", "a helper")
 	d.pass(20*time.Millisecond, time.Millisecond)
 	c, err := s.Open()
 	if err != nil {

@@ -60,6 +60,7 @@ type stream interface {
 	lost()           // it is not
 	number() uint32  // channel; native.Invalid while the server does not have the stream
 	recording() bool // channels of either direction are numbered by themselves
+	knob() *level
 	event(op native.Op, fields []byte) error
 	sound(p []byte)
 }
@@ -128,8 +129,22 @@ func (l *Link) ready(fields []byte, err error) {
 		l.server.Spec, l.server.Map = sink.Spec, sink.Map
 	}
 	l.up, l.problem = true, nil
+	l.call(native.OpSubscribe, &native.Subscribe{Mask: native.MaskSinkInput | native.MaskSourceOutput}, nil)
 	for _, s := range l.streams {
 		s.create()
+	}
+}
+
+// props is how the server's mixer shows a new stream. By its own id the server remembers its volume apart from the others'.
+func (l *Link) props(name, title, icon string) native.PropList {
+	return native.Text("media.name", title, "application.name", title, "application.id", l.name+"."+name, "application.icon_name", icon)
+}
+
+// show changes that, here and at the server, if that has the stream under the channel.
+func (l *Link) show(props *native.PropList, title, what, icon string, op native.Op, channel uint32) {
+	news := native.Text("media.name", what, "application.name", title, "application.icon_name", icon)
+	if props.Update(native.UpdateReplace, news) == nil && channel != native.Invalid {
+		l.call(op, &native.UpdateStreamProps{Channel: channel, Mode: native.UpdateReplace, Props: news}, nil)
 	}
 }
 
@@ -256,9 +271,29 @@ func (l *Link) execute(payload []byte) error {
 		}
 		return nil
 	}
+	if op == native.OpSubscribeEvent {
+		return l.noticed(fields)
+	}
 	if channel, recording, ok := about(op, fields); ok {
 		if s := l.stream(channel, recording); s != nil {
 			return s.event(op, fields)
+		}
+	}
+	return nil
+}
+
+// noticed has a stream that has changed at the server look at itself.
+func (l *Link) noticed(fields []byte) error {
+	var e native.SubscribeEvent
+	if err := native.Decode(fields, l.version, &e); err != nil {
+		return err
+	}
+	if e.Event.Type() != native.EventChange {
+		return nil
+	}
+	for _, s := range l.streams {
+		if s.recording() == (e.Event.Facility() == native.EventSourceOutput) && s.knob().index == e.Index {
+			s.knob().look()
 		}
 	}
 	return nil
@@ -269,7 +304,7 @@ func about(op native.Op, fields []byte) (channel uint32, recording, ok bool) {
 	switch op {
 	case native.OpRecordStreamKilled, native.OpRecordStreamMoved, native.OpRecordBufferAttrChanged:
 		recording = true
-	case native.OpUnderflow, native.OpPlaybackStreamKilled, native.OpPlaybackStreamMoved, native.OpPlaybackBufferAttrChanged:
+	case native.OpUnderflow, native.OpPlaybackStreamKilled, native.OpPlaybackStreamMoved, native.OpPlaybackStreamSuspended, native.OpPlaybackBufferAttrChanged:
 	default:
 		return 0, false, false
 	}

@@ -26,17 +26,23 @@ const (
 	frozen = time.Second // that much beyond what was heard is written to a server that stands still, and no more
 )
 
-var errClosed = errors.New("the device is closed")
+var (
+	errClosed = errors.New("the device is closed")
+	errKilled = errors.New("somebody ended the stream in the mixer of the sound server; what begins next gets another")
+)
 
 // Sink is a stream to the server as a device. Only the loop's goroutine may call it.
 type Sink struct {
 	link   *Link
 	name   string
 	props  native.PropList
-	change func() // see OnChange
+	change func()              // see OnChange
+	resize func(device.Config) // see OnResize
+	level
 
 	channel uint32 // Invalid while there is no stream
-	trouble error  // why there is none
+	pending bool   // one is being made
+	trouble error  // what became of the last, until Open has told
 	conf    device.Config
 	frame   int
 
@@ -56,10 +62,10 @@ type Sink struct {
 	onAnswer func(fields []byte, err error)
 }
 
-// NewSink makes a stream that the server's mixer shows as title. It is there whenever the link is up.
+// NewSink makes a stream that the server's mixer shows as title, until Show tells more. It is there whenever the link is up.
 func (l *Link) NewSink(name, title string) *Sink {
-	s := &Sink{link: l, name: name, change: func() {}, channel: native.Invalid, trouble: device.ErrNotYet}
-	s.props = native.Text("media.name", title, "application.name", title, "application.icon_name", "audio-card")
+	s := &Sink{link: l, name: name, change: func() {}, resize: func(device.Config) {}, level: newLevel(l, false), channel: native.Invalid}
+	s.props = l.props(name, title, "audio-card")
 	s.onAnswer = s.measured
 	l.streams = append(l.streams, s)
 	if l.up {
@@ -68,8 +74,15 @@ func (l *Link) NewSink(name, title string) *Sink {
 	return s
 }
 
-// OnChange sets the one function that is called when the stream is there, is gone, or runs otherwise than Open said.
-func (s *Sink) OnChange(change func()) { s.change = change }
+// OnChange sets the one function that is called when the stream is there, or is gone; OnResize that for a stream that goes on otherwise than Open
+// said, at the same rate and channels.
+func (s *Sink) OnChange(change func())              { s.change = change }
+func (s *Sink) OnResize(resize func(device.Config)) { s.resize = resize }
+
+// Show has the server's mixer show the stream under another title, what plays on it, and an icon of that name.
+func (s *Sink) Show(title, what, icon string) {
+	s.link.show(&s.props, title, what, icon, native.OpUpdatePlaybackStreamProplist, s.channel)
+}
 
 // Name and Description are as in device.Sink.
 func (s *Sink) Name() string        { return "pulse:" + s.name }
@@ -77,6 +90,7 @@ func (s *Sink) Description() string { return s.link.description("the sound serve
 
 func (s *Sink) number() uint32  { return s.channel }
 func (s *Sink) recording() bool { return false }
+func (s *Sink) knob() *level    { return &s.level }
 func (s *Sink) sound([]byte)    {}
 
 func (s *Sink) create() {
@@ -84,6 +98,7 @@ func (s *Sink) create() {
 	bytes := func(d time.Duration) uint32 { return uint32(spec.Bytes(d)) }
 	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
 		Attr: native.BufferAttr{MaxLength: native.Invalid, TLength: bytes(serverLatency), Prebuf: bytes(2 * serverRequest), MinReq: bytes(serverRequest)}}
+	s.pending = true
 	s.link.call(native.OpCreatePlaybackStream, &m, s.created)
 }
 
@@ -93,14 +108,30 @@ func (s *Sink) created(fields []byte, err error) {
 		err = native.Decode(fields, s.link.version, &reply)
 	}
 	if err != nil {
-		s.trouble = fmt.Errorf("the sound server refuses a stream: %w", err)
-		s.change()
+		s.end(fmt.Errorf("the sound server refuses a stream: %w", err))
 		return
 	}
 	s.channel, s.frame, s.stale = reply.Channel, reply.Spec.FrameSize(), 0
-	s.conf = device.Config{Rate: int(reply.Spec.Rate), Channels: reply.Map, Hardware: fmt.Sprintf("%v on %s", reply.Spec, native.Clean(reply.SinkName))}
+	s.conf = device.Config{Rate: int(reply.Spec.Rate), Channels: reply.Map}
+	s.on(reply.SinkName)
 	s.plan(reply.Latency)
+	s.level.begin(reply.Index, func() {
+		s.pending = false
+		s.change()
+	})
+}
+
+// end says that there is no stream, and why; nil while there is no connection.
+func (s *Sink) end(why error) {
+	s.channel, s.pending, s.trouble = native.Invalid, false, why
+	s.level.end()
 	s.change()
+}
+
+// on takes note of the server's sink that the stream plays on.
+func (s *Sink) on(name string) {
+	spec := pcm.Spec{Format: pcm.Float32LE, Channels: uint8(len(s.conf.Channels)), Rate: uint32(s.conf.Rate)}
+	s.conf.Hardware = fmt.Sprintf("%v on %s", spec, native.Clean(name))
 }
 
 // plan works out what must be written ahead for a server whose device has the given latency in microseconds.
@@ -111,8 +142,8 @@ func (s *Sink) plan(latency uint64) {
 }
 
 func (s *Sink) lost() {
-	s.channel, s.trouble = native.Invalid, device.ErrNotYet // it is made again with the connection
-	s.change()
+	s.level.forget()
+	s.end(nil)
 }
 
 func (s *Sink) event(op native.Op, fields []byte) error {
@@ -123,34 +154,49 @@ func (s *Sink) event(op native.Op, fields []byte) error {
 			s.run(s.written) // what there was has been heard
 		}
 	case native.OpPlaybackStreamKilled:
-		s.channel, s.trouble = native.Invalid, errors.New("somebody ended the stream at the sound server")
-		s.change()
+		s.end(errKilled)
+	case native.OpPlaybackStreamSuspended:
+		var m native.Suspended
+		if err := native.Decode(fields, s.link.version, &m); err != nil {
+			return err
+		}
+		if s.open && m.Suspended { // the position stays where it is until answers tell of it again
+			s.smoother = device.NewSmoother(s.conf.Rate, int64(s.smoother.Position(s.link.clock.Now())))
+		}
 	case native.OpPlaybackStreamMoved:
 		var m native.PlaybackMoved
 		if err := native.Decode(fields, s.link.version, &m); err != nil {
 			return err
 		}
-		s.conf.Hardware = "moved to " + native.Clean(m.SinkName)
+		s.on(m.SinkName)
 		s.plan(m.Latency)
-		s.change()
+		s.resize(s.conf)
 	case native.OpPlaybackBufferAttrChanged:
 		var m native.PlaybackBufferAttrChanged
 		if err := native.Decode(fields, s.link.version, &m); err != nil {
 			return err
 		}
 		s.plan(m.Latency)
-		s.change()
+		s.resize(s.conf)
 	}
 	return nil
 }
 
-// Open makes the stream ready, which stays corked until it is written to.
+// Open makes the stream ready, which stays corked until it is written to. Where somebody ended the last, Open says so once, and next time has
+// another made.
 func (s *Sink) Open() (device.Config, error) {
 	switch {
 	case !s.link.up:
 		return device.Config{}, s.link.problem
-	case s.channel == native.Invalid:
-		return device.Config{}, s.trouble
+	case s.trouble != nil:
+		err := s.trouble
+		s.trouble = nil
+		return device.Config{}, err
+	case s.channel == native.Invalid || s.pending:
+		if !s.pending {
+			s.create()
+		}
+		return device.Config{}, device.ErrNotYet
 	}
 	if s.open {
 		return device.Config{}, errors.New("the device is open already")

@@ -16,13 +16,16 @@ const fragment = 20 * time.Millisecond
 // Source is the server's default source as a device. There is a stream only while it is open, so that the owner's desktop shows the microphone
 // in use just when it is. Only the loop's goroutine may call it.
 type Source struct {
-	link  *Link
-	props native.PropList
+	link   *Link
+	name   string
+	props  native.PropList
+	change func() // see OnChange
+	level
 
 	open    bool
 	channel uint32 // Invalid while there is no stream
 	pending bool   // one is being made
-	trouble error  // why there will be none
+	trouble error  // what became of the last, until Open has told
 	conf    device.Config
 
 	ring     []float32
@@ -34,15 +37,24 @@ type Source struct {
 	stats    device.Stats
 }
 
-// NewSource makes a source that the server's mixer shows as title while it is open.
-func (l *Link) NewSource(title string) *Source {
-	s := &Source{link: l, channel: native.Invalid, props: native.Text("media.name", title, "application.name", title, "application.icon_name", "audio-input-microphone")}
+// NewSource makes a source that the server's mixer shows as title while it is open, until Show tells more.
+func (l *Link) NewSource(name, title string) *Source {
+	s := &Source{link: l, name: name, change: func() {}, level: newLevel(l, true), channel: native.Invalid}
+	s.props = l.props(name+".microphone", title, "audio-input-microphone")
 	l.streams = append(l.streams, s)
 	return s
 }
 
+// OnChange sets the one function that is called when the link is there, or the stream is gone.
+func (s *Source) OnChange(change func()) { s.change = change }
+
+// Show has the server's mixer show the stream under another title, what is recorded with it, and an icon of that name.
+func (s *Source) Show(title, what, icon string) {
+	s.link.show(&s.props, title, what, icon, native.OpUpdateRecordStreamProplist, s.channel)
+}
+
 // Name and Description are as in device.Source.
-func (s *Source) Name() string { return "pulse" }
+func (s *Source) Name() string { return "pulse:" + s.name }
 
 func (s *Source) Description() string {
 	return s.link.description("the microphone of the sound server")
@@ -50,24 +62,37 @@ func (s *Source) Description() string {
 
 func (s *Source) number() uint32  { return s.channel }
 func (s *Source) recording() bool { return true }
-func (s *Source) create()         {}
+func (s *Source) knob() *level    { return &s.level }
+func (s *Source) create()         { s.change() }
 
-func (s *Source) lost() {
-	s.channel, s.pending, s.trouble = native.Invalid, false, errors.New("the connection to the sound server is lost")
+// end says that there is no stream, and why; nil while there is no connection.
+func (s *Source) end(why error) {
+	s.channel, s.pending, s.trouble = native.Invalid, false, why
+	s.level.end()
+	s.change()
 }
 
-// Open asks for a stream. What is wrong with that is told by Available.
+func (s *Source) lost() {
+	s.level.forget()
+	s.end(nil)
+}
+
+// Open asks for a stream. What is wrong with that is told by Available, and once by the next Open.
 func (s *Source) Open() (device.Config, error) {
 	switch {
 	case s.open:
 		return device.Config{}, errors.New("the device is open already")
 	case !s.link.up:
 		return device.Config{}, s.link.problem
+	case s.trouble != nil:
+		err := s.trouble
+		s.trouble = nil
+		return device.Config{}, err
 	}
 	spec, cmap := s.link.spec()
 	s.conf = device.Config{Rate: int(spec.Rate), Channels: cmap, Buffer: int(spec.Rate), Hardware: fmt.Sprintf("%v of the sound server", spec)}
 	s.ring = make([]float32, s.conf.Buffer*len(cmap))
-	s.open, s.trouble, s.samples, s.read, s.partial = true, nil, 0, 0, 0
+	s.open, s.samples, s.read, s.partial = true, 0, 0, 0
 	s.smoother = device.NewSmoother(s.conf.Rate, 0)
 	if !s.pending {
 		s.ask(spec, cmap)
@@ -86,24 +111,26 @@ func (s *Source) created(fields []byte, err error) {
 	if err == nil {
 		err = native.Decode(fields, s.link.version, &reply)
 	}
-	s.pending = false
 	if err != nil {
-		s.trouble = fmt.Errorf("the sound server gives no microphone: %w", err)
+		s.end(fmt.Errorf("the sound server gives no microphone: %w", err))
 		return
 	}
-	if s.channel = reply.Channel; !s.open { // closed meanwhile
-		s.end()
+	s.channel, s.pending = reply.Channel, false
+	if s.level.begin(reply.Index, func() {}); !s.open { // closed meanwhile
+		s.drop()
 	}
 }
 
-func (s *Source) end() {
+// drop ends the stream.
+func (s *Source) drop() {
 	s.link.call(native.OpDeleteRecordStream, &native.ByIndex{Index: s.channel}, nil)
 	s.channel = native.Invalid
+	s.level.end()
 }
 
 func (s *Source) event(op native.Op, _ []byte) error {
 	if op == native.OpRecordStreamKilled {
-		s.channel, s.trouble = native.Invalid, errors.New("somebody ended the stream at the sound server")
+		s.end(errKilled)
 	}
 	return nil
 }
@@ -154,8 +181,8 @@ func (s *Source) gone() error {
 	switch {
 	case !s.open:
 		return errClosed
-	case s.trouble != nil:
-		return fmt.Errorf("%w: %w", device.ErrGone, s.trouble)
+	case s.channel == native.Invalid && !s.pending:
+		return fmt.Errorf("%w: the sound server ended the stream", device.ErrGone)
 	}
 	return nil
 }
@@ -190,7 +217,7 @@ func (s *Source) Available() (int, error) {
 // Close ends the stream.
 func (s *Source) Close() error {
 	if s.open = false; s.channel != native.Invalid {
-		s.end()
+		s.drop()
 	}
 	s.ring = nil
 	return nil

@@ -22,6 +22,7 @@ const (
 	quantum    = 1024                  // most frames mixed at once; what is wanted beyond is done in further rounds
 	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
 	minLatency = 5 * time.Millisecond
+	leastSleep = 40 * time.Millisecond  // on a device with a margin so long: whoever wakes up more often pays for that
 	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
 	startTime  = 100 * time.Millisecond // in which a card that has begun to play may fetch faster than it plays
 	slackStep  = 5 * time.Millisecond
@@ -135,7 +136,8 @@ func (s *Sink) frames(d time.Duration) int {
 
 // grant is the device latency an input gets for its wish.
 func (s *Sink) grant(wish time.Duration) time.Duration {
-	lowest := max(minLatency, s.duration(2*s.conf.Margin+s.slack))
+	margin := s.duration(s.conf.Margin)
+	lowest := max(minLatency, margin+min(margin, leastSleep)+s.duration(s.slack))
 	highest := max(lowest, min(maxLatency, s.duration(s.conf.Buffer)))
 	return min(max(wish, lowest), highest)
 }
@@ -247,6 +249,30 @@ func (s *Sink) Renew() {
 	} else {
 		s.stop()
 	}
+}
+
+// Resize takes note that the device, which goes on at the same rate and channels, holds and needs otherwise than it said.
+func (s *Sink) Resize(conf device.Config) {
+	if s.device != s.wanted {
+		return
+	}
+	s.conf = conf
+	s.slack, s.xruns = 0, s.device.Stats().Xruns
+	s.refit()
+	if s.open && !s.suspended {
+		s.sleep(0)
+	}
+}
+
+// refit grants all inputs anew what they asked for, and tells those for which that has changed.
+func (s *Sink) refit() {
+	for _, in := range s.inputs {
+		if in.fit() {
+			in.listener.Resized()
+			in.changed()
+		}
+	}
+	s.retarget()
 }
 
 // Suspend lets the device go and holds all streams where they are, or lets them go on.
@@ -374,13 +400,7 @@ func (s *Sink) learn() {
 	}
 	s.slack = slack
 	s.log("%s: written %v late (%d xruns so far); from now on at least %v ahead", s.device.Name(), late.Round(time.Millisecond), s.xruns, s.grant(0))
-	for _, in := range s.inputs {
-		if in.fit() {
-			in.listener.Resized()
-			in.changed()
-		}
-	}
-	s.retarget()
+	s.refit()
 }
 
 // cycle renders n frames into pending.

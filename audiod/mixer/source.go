@@ -88,6 +88,12 @@ func (s *Source) Outputs() []*Output { return s.outputs }
 // Recording reports whether an output runs.
 func (s *Source) Recording() bool { return len(s.running) > 0 }
 
+// Renew opens the device anew, if it is open: it is to be had again, or has failed.
+func (s *Source) Renew() {
+	s.stop()
+	s.update()
+}
+
 // Suspend closes the device, or lets it be opened again; meanwhile the outputs get nothing.
 func (s *Source) Suspend(suspended bool) {
 	s.suspended = suspended
@@ -145,11 +151,13 @@ func (s *Source) start() {
 	}
 	conf, err := s.wanted.Open()
 	if err == nil {
-		again := s.trouble != nil
+		before := s.trouble
 		s.device, s.trouble = s.wanted, nil
 		s.begin(conf)
-		if again {
-			s.log("%s records again", s.wanted.Name())
+		if before != nil {
+			if !errors.Is(before, device.ErrNotYet) {
+				s.log("%s records again", s.wanted.Name())
+			}
 			s.order()
 			s.changed()
 		}
@@ -167,7 +175,7 @@ func (s *Source) begin(conf device.Config) {
 
 // silence puts the null source in the place of one that failed with err.
 func (s *Source) silence(err error) device.Config {
-	if s.trouble == nil || s.trouble.Error() != err.Error() {
+	if (s.trouble == nil || s.trouble.Error() != err.Error()) && !errors.Is(err, device.ErrNotYet) {
 		s.log("%s cannot record: %v; recording silence until it can", s.wanted.Name(), err)
 	}
 	defer s.changed()

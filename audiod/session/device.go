@@ -127,12 +127,16 @@ func (k *sink) spec() string {
 	return spec.String() + cmap.String()
 }
 
-// deviceName makes a name that PulseAudio's tools accept of a --device form: "alsa:Intel,0" is PREFIX.Intel.0, and of all others the kind is enough.
+// deviceName makes a name that PulseAudio's tools accept of a --device form: "alsa:Intel,0" is PREFIX.Intel.0, "pulse:me" is
+// pulse.me, and of all others the kind is enough.
 func deviceName(prefix, form string) string {
 	kind, rest, _ := strings.Cut(form, ":")
 	name := kind
-	if kind == "alsa" {
+	switch kind {
+	case "alsa":
 		name = prefix + "." + rest
+	case "pulse": // by whose it is, so that each is as loud again as it was
+		name += "." + rest
 	}
 	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
