@@ -22,8 +22,15 @@ test: build
 	@$(GO) build -buildvcs=false -o build/runtests ./e2e/cmd/runtests
 	@build/runtests
 
+# The parts, and then the whole beside PulseAudio and PipeWire.
 bench: go
-	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchmem -benchtime 0.3s -timeout 30m ./audiod/... ./e2e/desktop
+	@$(MAKE) --no-print-directory bench-peers
+
+# Needs root. The table is in build/bench.md afterwards.
+bench-peers: go
+	@mkdir -p build
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -timeout 30m ./e2e/bench -table $(CURDIR)/build/bench.md
 
 # The manual is what the program says of itself.
 man: build
@@ -55,4 +62,4 @@ uninstall: man
 clean:
 	rm -rf sandbox-audio build
 
-.PHONY: build sandbox-audio go demo test bench man install uninstall clean
+.PHONY: build sandbox-audio go demo test bench bench-peers man install uninstall clean

@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,9 +17,10 @@ import (
 
 // Peer is another sound server, an owner's own, with a silent sink "out" of 48 kHz stereo that keeps time.
 type Peer struct {
-	Name string
-	Unix string // its address
-	PIDs []int  // of its processes, while it runs
+	Name      string
+	Unix, TCP string    // its addresses
+	PIDs      []int     // of its processes, while it runs
+	Began     time.Time // when the first of them was started, the bus aside
 
 	t     testing.TB
 	owner need.User
@@ -31,10 +34,12 @@ func PulseAudio(t testing.TB, owner need.User) *Peer {
 	t.Helper()
 	need.Packages(t, "pulseaudio", "pulseaudio-utils")
 	p := newPeer(t, owner, "PulseAudio")
+	_, port, _ := strings.Cut(p.TCP, "127.0.0.1:")
 	script := p.file("bench.pa", `load-module module-device-restore
 load-module module-stream-restore
 load-module module-augment-properties
 load-module module-native-protocol-unix auth-anonymous=1
+load-module module-native-protocol-tcp listen=127.0.0.1 port=`+port+` auth-anonymous=1
 load-module module-null-sink sink_name=out rate=48000 channels=2 format=s16le
 load-module module-default-device-restore
 load-module module-intended-roles
@@ -59,6 +64,9 @@ func PipeWire(t testing.TB, owner need.User) *Peer {
 context.objects = [ { factory = adapter args = { factory.name = support.null-audio-sink node.name = out node.description = out
   media.class = Audio/Sink audio.position = [ FL FR ] object.linger = true monitor.channel-volumes = true } } ]
 `)
+	p.file("config/pipewire/pipewire-pulse.conf.d/tcp.conf", `pulse.properties = { server.address = [ { address = "unix:native" max-clients = 1024 }
+  { address = "`+p.TCP+`" max-clients = 1024 client.access = "unrestricted" } ] }
+`)
 	p.file("config/wireplumber/bluetooth.lua.d/51-none.lua", "bluez_monitor.enabled = false\n") // without which it ends where there is no logind
 	p.argvs = [][]string{{"dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=unix:path=" + p.run() + "/bus"}, {"pipewire"}, {"wireplumber"}, {"pipewire-pulse"}}
 	p.Start()
@@ -67,9 +75,9 @@ context.objects = [ { factory = adapter args = { factory.name = support.null-aud
 
 func newPeer(t testing.TB, owner need.User, name string) *Peer {
 	dir := Folder(t, owner)
-	p := &Peer{Name: name, Unix: "unix:" + dir + "/run/pulse/native", t: t, owner: owner, stop: func() {}}
+	p := &Peer{Name: name, Unix: "unix:" + dir + "/run/pulse/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t)), t: t, owner: owner, stop: func() {}}
 	p.env = []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_CONFIG_HOME=" + dir + "/config", "XDG_STATE_HOME=" + dir + "/state", "DBUS_SESSION_BUS_ADDRESS=unix:path=" + dir + "/run/bus"}
-	for _, sub := range []string{"run", "config", "config/pipewire", "config/pipewire/pipewire.conf.d", "config/wireplumber", "config/wireplumber/bluetooth.lua.d", "state"} {
+	for _, sub := range []string{"run", "config", "config/pipewire", "config/pipewire/pipewire.conf.d", "config/pipewire/pipewire-pulse.conf.d", "config/wireplumber", "config/wireplumber/bluetooth.lua.d", "state"} {
 		if err := os.Mkdir(dir+"/"+sub, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -96,6 +104,7 @@ func (p *Peer) file(name, text string) string {
 func (p *Peer) Start() {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	p.Began = time.Time{}
 	var running []*exec.Cmd
 	var said bytes.Buffer
 	p.stop = func() {
@@ -113,6 +122,9 @@ func (p *Peer) Start() {
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = 5 * time.Second
 		cmd.Stderr = &said
+		if argv[0] != "dbus-daemon" && p.Began.IsZero() {
+			p.Began = time.Now()
+		}
 		if err := cmd.Start(); err != nil {
 			p.t.Fatal(err)
 		}
