@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// outputAsHelper runs a program as the helper, without sound, and returns what it writes, at most so many bytes.
+// outputAsHelper runs a program as the helper, without sound and held to no rules of the profile, whatever else runs, and returns
+// what it writes, at most so many bytes. The program must be one that does the helper no favour.
 func (p *Profile) outputAsHelper(owner Account, config Config, most int, argv ...string) ([]byte, error) {
-	return p.output(Request{Argv: argv, Display: DisplayNone}, owner, config, most, func(string) {})
+	return p.output(Request{Argv: argv, Display: DisplayNone, TTY: TTYNo, aside: true}, owner, config, most, func(string) {})
 }
 
 // output is outputAsHelper with what else a run can be asked for.

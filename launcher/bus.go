@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"net"
@@ -26,6 +27,7 @@ type bus struct {
 	daemon string // dbus-daemon
 	dir    string
 	env    []string
+	held   confinement
 	mu     sync.Mutex
 	socket *os.File // listens; nil once the keeper has it
 	lock   *os.File
@@ -78,7 +80,7 @@ func serveBus(dir string, req request) (*bus, error) {
 	if req.Wayland != "" {
 		env = append(without(env, "WAYLAND_DISPLAY"), "WAYLAND_DISPLAY="+waylandAny)
 	}
-	b := &bus{daemon: req.Bus, dir: dir, env: env, socket: socket, lock: lock}
+	b := &bus{daemon: req.Bus, dir: dir, env: env, held: req.Confined, socket: socket, lock: lock}
 	go b.startWhenNeeded(int(socket.Fd()))
 	return b, nil
 }
@@ -109,8 +111,12 @@ func (b *bus) start() error {
 		return err
 	}
 	defer null.Close()
+	held, err := json.Marshal(b.held)
+	if err != nil {
+		return err
+	}
 	fd := null.Fd()
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{EntryName, keeperArg, b.dir, b.daemon}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{EntryName, keeperArg, b.dir, b.daemon, string(held)}, &syscall.ProcAttr{
 		Dir: "/", Env: b.env,
 		Files: []uintptr{fd, fd, fd, b.socket.Fd(), b.lock.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
@@ -155,14 +161,18 @@ func busInUse(dir string) bool {
 }
 
 // keepBus is the keeper: it runs the bus until the session has no program any more, and then leaves nothing of either.
-func keepBus(dir, daemon string) error {
+func keepBus(dir, daemon, confined string) error {
+	var held confinement
+	if err := json.Unmarshal([]byte(confined), &held); err != nil {
+		return err
+	}
 	const socket, lock = 3, 4
 	unix.CloseOnExec(lock)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
 	}
 	pidfd := -1
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{EntryName, busDaemonArg, daemon}, &syscall.ProcAttr{
+	pid, err := held.start("/proc/self/exe", []string{EntryName, busDaemonArg, daemon}, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2, socket},
 		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	})
@@ -187,6 +197,7 @@ func keepBus(dir, daemon string) error {
 	case unlock := <-unused:
 		defer unlock()
 		(&session{dir: dir}).clear(busSocket, busLock)
+		_ = os.Remove(filepath.Join(dir, rulesFile))
 	default: // the bus has ended before the session
 	}
 	_ = os.Remove(filepath.Join(dir, busSocket))

@@ -31,6 +31,10 @@ type request struct {
 	Home       string   `json:"home"`
 	RuntimeDir string   `json:"runtime_dir"`
 	Umask      int      `json:"umask"`
+	Profile    string   `json:"profile"` // for advice
+
+	Confined confinement `json:"confined,omitzero"`
+	Aside    bool        `json:"aside,omitempty"` // for the launcher's own use, whatever the session's programs are held to
 
 	Shares []string `json:"shares,omitempty"` // folders shared with the owner
 

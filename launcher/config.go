@@ -30,6 +30,7 @@ type Rules struct {
 	Webcam     bool     `toml:"webcam,omitempty" json:"webcam,omitempty"`               // programs may use cameras
 	MaxVolume  *float64 `toml:"max_volume_db,omitempty" json:"max_volume_db,omitempty"` // how loud the helper's programs can make themselves; nil is 0
 	Microphone string   `toml:"microphone,omitempty" json:"microphone,omitempty"`       // none, deny, ask or allow, as long as the owner says nothing else; empty is deny
+	Bounds
 }
 
 const systemConfig = "/etc/sandbox-audio/config.toml"
@@ -177,7 +178,7 @@ func (r *Rules) check() *valueError {
 	if !slices.Contains([]string{"", "none", "deny", "ask", "allow"}, r.Microphone) {
 		return &valueError{toml.Key{"microphone"}, fmt.Errorf("microphone %q is none of none, deny, ask and allow", r.Microphone)}
 	}
-	return nil
+	return r.Bounds.check()
 }
 
 // configKeys is the keys that a struct's fields are read from, those of structs within it too.

@@ -122,7 +122,7 @@ func TestExample(t *testing.T) {
 	if _, err := new(Config).decode(templates.Config); err != nil {
 		t.Errorf("as it is: %v", err)
 	}
-	all := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(templates.Config, "$1")
+	all := regexp.MustCompile(`(?m)^#([a-z0-9_]+ = |\[)`).ReplaceAllString(templates.Config, "$1")
 	f, err := new(Config).decode(all)
 	if err != nil {
 		t.Errorf("with everything said: %v", err)

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,20 +38,18 @@ const (
 	X11Nested    = "nested"    // an X server of their own, in a window that is an untrusted program of the owner's server
 )
 
-func planDisplay(req Request) (d display, err error) {
-	kind, level := req.Display, req.X11
-	if kind == "" {
-		kind = DisplayAuto
-	}
+// planDisplay decides by what was asked for, or else by the profile. What a profile says of X servers is no wish for one.
+func planDisplay(req Request, profile Bounds) (d display, err error) {
+	kind, level := cmp.Or(req.Display, profile.Display, DisplayAuto), cmp.Or(req.X11, profile.X11)
 	if !slices.Contains([]string{DisplayAuto, DisplayWayland, DisplayX11, DisplayNone}, kind) {
 		return d, fmt.Errorf("display %q is none of auto, wayland, x11, none", kind)
 	}
 	if !slices.Contains([]string{"", X11Trusted, X11Untrusted, X11Nested}, level) {
 		return d, fmt.Errorf("x11 %q is none of trusted, untrusted, nested", level)
 	}
-	d.asked = kind != DisplayAuto || level != ""
+	d.asked = kind != DisplayAuto || req.X11 != ""
 	getenv := func(name string) string { return lookup(req.Environ, name) }
-	if kind == DisplayAuto && level != X11Nested || kind == DisplayWayland {
+	if kind == DisplayAuto && (level != X11Nested || getenv("DISPLAY") == "") || kind == DisplayWayland {
 		d.wayland = wayland.SocketPath(getenv)
 	}
 	if name := getenv("DISPLAY"); name != "" && (kind == DisplayAuto || kind == DisplayX11) {
@@ -63,7 +62,7 @@ func planDisplay(req Request) (d display, err error) {
 	switch {
 	case kind == DisplayWayland && d.wayland == "":
 		return d, errors.New("there is no compositor: WAYLAND_DISPLAY is not set")
-	case d.x11 == nil && (kind == DisplayX11 || kind == DisplayAuto && level != ""):
+	case d.x11 == nil && (kind == DisplayX11 || kind == DisplayAuto && req.X11 != ""):
 		return d, errors.New("there is no X display: DISPLAY is not set")
 	case d.level == X11Nested:
 		d.nested, err = tool("Xephyr")

@@ -39,7 +39,7 @@ func TestPlanDisplay(t *testing.T) {
 		if test.want.nested != "" && whyNotRoot != "" {
 			continue // it may not be installed
 		}
-		got, err := planDisplay(Request{Environ: test.env, Display: test.kind, X11: test.x11})
+		got, err := planDisplay(Request{Environ: test.env, Display: test.kind, X11: test.x11}, Bounds{})
 		if test.err != "" {
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("%s %s: error %v", test.kind, test.x11, err)

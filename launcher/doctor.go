@@ -137,18 +137,9 @@ func (d *doctor) kernel() {
 	} else {
 		d.fine("terminal", "the kernel lets no program type into a terminal")
 	}
-	for path, is := range map[string]string{
-		"proc/sys/user/max_user_namespaces": "0", "proc/sys/kernel/unprivileged_userns_clone": "0", "proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",
-	} {
-		if d.read(path) == is {
-			name := strings.ReplaceAll(strings.TrimPrefix(path, "proc/sys/"), "/", ".")
-			to := map[string]string{"0": "1", "1": "0"}[is]
-			if strings.HasPrefix(name, "user.") {
-				to = "15000"
-			}
-			d.add("browsers' own sandboxes", Note, fmt.Sprintf("browsers cannot use user namespaces (%s is %s)", name, is), "sudo sysctl "+name+"="+to, "")
-			return
-		}
+	if name, to := namespacesClosed(d.root); name != "" {
+		d.add("browsers' own sandboxes", Note, fmt.Sprintf("browsers cannot use namespaces (%s forbids it), nor can a profile with network = off", name), "sudo sysctl "+name+"="+to, "")
+		return
 	}
 	d.fine("browsers' own sandboxes", "user namespaces are there for them")
 }

@@ -49,12 +49,14 @@ func Enter(args []string) int {
 	var code int
 	var err error
 	switch {
-	case len(args) == 3 && args[0] == keeperArg:
-		err = keepBus(args[1], args[2])
+	case len(args) == 4 && args[0] == keeperArg:
+		err = keepBus(args[1], args[2], args[3])
 	case len(args) == 2 && args[0] == busDaemonArg:
 		err = becomeBusDaemon(args[1])
 	case len(args) > 0 && args[0] == devicesArg:
 		err = keepDevices(args[1:])
+	case len(args) > 2 && args[0] == confinedArg:
+		err = enterConfined(args[1], args[2:])
 	case len(args) > 0 && args[0] == probeArg:
 		err = json.NewEncoder(os.Stdout).Encode(lookAround(args[1:]))
 	case len(args) > 2 && args[0] == signalArg:
@@ -125,8 +127,12 @@ func enter(args []string) (int, error) {
 	}
 	if err != nil {
 		code := StatusCannotExecute
-		if errors.Is(err, exec.ErrNotFound) {
+		var confined *confinementError
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
 			code = StatusNotFound
+		case errors.As(err, &confined):
+			code = StatusFailed
 		}
 		return code, writeMessage(conn, outcome{Error: err.Error(), Code: code}, maxOutcome)
 	}
@@ -167,15 +173,15 @@ func start(req request, stdio []int) (pid int, home bool, err error) {
 	if req.Terminal != nil {
 		sys.Setctty, sys.Ctty = true, req.Terminal.FDs[0]
 	}
-	pid, err = syscall.ForkExec(path, req.Argv, &syscall.ProcAttr{
+	pid, err = req.Confined.start(path, req.Argv, &syscall.ProcAttr{
 		Env:   req.Env,
 		Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
 		Sys:   sys,
 	})
-	if err != nil {
-		return 0, home, &fs.PathError{Op: "execute", Path: path, Err: err}
+	if errno, ok := err.(syscall.Errno); ok {
+		err = &fs.PathError{Op: "execute", Path: path, Err: errno}
 	}
-	return pid, home, nil
+	return pid, home, err
 }
 
 // lookPath finds the program as a shell would, in the PATH it is going to have.

@@ -26,7 +26,7 @@ func environment(owners []string, ownerHome string, helper Account, runtimeDir, 
 	var env []string
 	for _, v := range owners {
 		name, value, ok := strings.Cut(v, "=")
-		if ok && mayPass(name) && !pointsInto(value, ownerHome) {
+		if ok && matches(passed, name) && !pointsInto(value, ownerHome) {
 			env = append(env, v)
 		}
 	}
@@ -44,8 +44,9 @@ func environment(owners []string, ownerHome string, helper Account, runtimeDir, 
 	return slices.Compact(env)
 }
 
-func mayPass(name string) bool {
-	return slices.ContainsFunc(passed, func(p string) bool {
+// matches reports whether a list has the name, or with a star at the end what it begins with.
+func matches(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(p string) bool {
 		prefix, star := strings.CutSuffix(p, "*")
 		return name == p || star && strings.HasPrefix(name, prefix)
 	})

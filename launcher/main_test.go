@@ -35,6 +35,10 @@ func TestMain(m *testing.M) {
 		os.Exit(notifyMain(os.Args[1:]))
 	case "sti":
 		os.Exit(stiMain())
+	case "reach":
+		os.Exit(reachMain(os.Args[1:]))
+	case "forbid":
+		os.Exit(forbidMain(os.Args[1:]))
 	case "nonsense":
 		os.Exit(nonsenseMain(os.Args[1:]))
 	}
@@ -75,7 +79,7 @@ func runMain() int {
 		panic(err)
 	}
 	var err error
-	if p.tty, err = wantsTerminal(os.Getenv("TEST_TTY")); err != nil {
+	if p.tty, err = wantsTerminal(os.Getenv("TEST_TTY"), ""); err != nil {
 		panic(err)
 	}
 	status, err := p.Run(nil, func(s string) { fmt.Fprintln(os.Stderr, s) })

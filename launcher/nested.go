@@ -47,7 +47,7 @@ func startXServer(req *request) (*nestedServer, error) {
 	}
 	defer null.Close()
 	argv := []string{req.XServer, "-displayfd", "3", "-auth", path, "-nolisten", "tcp", "-noreset", "-resizeable", "-screen", "1280x800", "-title", strings.Join(req.Argv[:1], "") + " (sandbox)"}
-	pid, err := syscall.ForkExec(req.XServer, argv, &syscall.ProcAttr{
+	pid, err := req.Confined.start(req.XServer, argv, &syscall.ProcAttr{
 		Dir: "/", Env: req.Env, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), number.Fd()},
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})

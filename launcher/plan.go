@@ -23,6 +23,7 @@ type Request struct {
 	Display string   // auto, x11 or none; empty is auto
 	X11     string   // trusted or untrusted; empty is trusted
 	TTY     string   // auto, yes or no; empty is auto
+	aside   bool     // for our own use, and held to nothing
 }
 
 // Plan is all that run is going to do, decided before anything is done. A dry run prints it.
@@ -71,7 +72,7 @@ func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tty, err = wantsTerminal(req.TTY)
+	p.tty, err = wantsTerminal(req.TTY, config.TTY)
 	return p, err
 }
 
@@ -177,23 +178,42 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if !f.socketDir || !f.runtimeDir {
 		p.Notes = append(p.Notes, fmt.Sprintf("the directories below %s are gone, as after a reboot: sound goes over TCP; bring them back with: sandbox-audio setup --profile %s", runDir, f.profile.Name))
 	}
+	servers := p.Addresses
+	if config.Network == NetworkOff {
+		servers = servers[:1]
+	}
 	p.request = request{
 		Argv: req.Argv, Dir: req.Dir, Umask: f.umask,
-		Home: f.helper.Home, RuntimeDir: runtimeDir, Bus: f.bus,
-		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(p.Addresses, " ")),
+		Home: f.helper.Home, RuntimeDir: runtimeDir, Bus: f.bus, Profile: f.profile.Name,
+		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(servers, " ")),
+	}
+	if req.aside {
+		p.request.Bus = "" // it would be held to nothing either
 	}
 	p.request.Links = config.Links
+	p.request.Env = config.extend(p.request.Env)
+	if p.request.Umask, err = config.umask(f.umask); err != nil {
+		return nil, err
+	}
+	if p.request.Aside = req.aside; !req.aside {
+		p.request.Confined = config.confinement()
+	}
 	for _, share := range f.profile.Shares {
 		p.request.Shares = append(p.request.Shares, share.Dir)
 	}
-	if p.display, err = planDisplay(req); err != nil {
+	if p.display, err = planDisplay(req, config.Bounds); err != nil {
 		return nil, err
 	}
 	kinds := config.deviceKinds(p.display.wayland != "" || p.display.x11 != nil)
 	if p.lent = closedNodes(kinds); len(p.lent) > 0 {
 		p.lend = f.rootsCommand(devicesCommand(f.profile, kinds))
 	}
-	if f.bus != "" {
+	if p.request.Confined.NoNetwork {
+		if err := f.withoutNetwork(p); err != nil {
+			return nil, err
+		}
+	}
+	if p.request.Bus != "" {
 		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
 	}
 	p.display.prepare(&p.request)
@@ -216,6 +236,9 @@ func (p *Plan) String() string {
 	line("display", p.display.String())
 	for _, node := range p.lent {
 		line("device", node+"   (until the last program ends)")
+	}
+	for _, held := range p.request.Confined.describe() {
+		line("held to", held)
 	}
 	if p.tty {
 		line("terminal", "one of the helper's, as large as this")

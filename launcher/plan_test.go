@@ -43,7 +43,7 @@ func TestPlan(t *testing.T) {
 		},
 		Addresses: strings.Fields(servers), DaemonUID: 1000,
 		request: request{
-			Argv: []string{"mpv", "a b.ogg"}, Dir: "/srv/music", Home: "/home/alice-sandbox", RuntimeDir: "/run/sandbox-audio/alice-sandbox", Bus: "/usr/bin/dbus-daemon", Umask: 0o022,
+			Argv: []string{"mpv", "a b.ogg"}, Dir: "/srv/music", Home: "/home/alice-sandbox", RuntimeDir: "/run/sandbox-audio/alice-sandbox", Bus: "/usr/bin/dbus-daemon", Umask: 0o022, Profile: "default",
 			Env: []string{
 				"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/sandbox-audio/alice-sandbox/bus",
 				"HOME=/home/alice-sandbox", "LANG=C", "LOGNAME=alice-sandbox", "PATH=" + helperPath, "PULSE_SERVER=" + servers,

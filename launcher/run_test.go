@@ -15,6 +15,11 @@ import (
 )
 
 func TestExitStatus(t *testing.T) {
+	t.Run("free", func(t *testing.T) { testExitStatus(t, confinement{}) })
+	t.Run("confined", func(t *testing.T) { testExitStatus(t, confinement{NoNewPrivs: true}) })
+}
+
+func testExitStatus(t *testing.T, held confinement) {
 	tests := []struct {
 		argv   []string
 		status int
@@ -33,7 +38,9 @@ func TestExitStatus(t *testing.T) {
 	for _, test := range tests {
 		t.Run(strings.Join(test.argv, " "), func(t *testing.T) {
 			t.Parallel()
-			out, err := runCommand(t, planFor(t, test.argv...)).CombinedOutput()
+			p := planFor(t, test.argv...)
+			p.request.Confined = held
+			out, err := runCommand(t, p).CombinedOutput()
 			if status := statusOf(t, err); status != test.status {
 				t.Errorf("status %d, not %d", status, test.status)
 			}

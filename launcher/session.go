@@ -1,6 +1,8 @@
 package launcher
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/holder"
 )
 
 // session is the helper's own: its runtime directory (XDG_RUNTIME_DIR) with the session bus, the keys to displays and
@@ -32,6 +37,7 @@ type session struct {
 
 const (
 	usersFile   = ".users"
+	rulesFile   = ".rules"         // what the session's programs are held to
 	sessionWait = 10 * time.Second // until whoever comes or goes must be through
 )
 
@@ -57,6 +63,9 @@ func joinSession(req request) (*session, error) {
 	if err := flock(s.users, unix.LOCK_SH); err != nil {
 		return nil, errors.Join(err, s.users.Close())
 	}
+	if err := s.agree(req); err != nil {
+		return nil, errors.Join(err, s.users.Close())
+	}
 	if err := keepFiles(s.dir, req.Files); err != nil {
 		return nil, errors.Join(err, s.users.Close())
 	}
@@ -72,6 +81,62 @@ func joinSession(req request) (*session, error) {
 }
 
 func (s *session) path(name string) string { return filepath.Join(s.dir, name) }
+
+// agree refuses a program that is to be held to other rules than those that run: they could do for it what it may not, a
+// browser by opening a tab. The session is locked.
+func (s *session) agree(req request) error {
+	if req.Aside {
+		return nil
+	}
+	end := "; end it first, with: sandbox-audio stop --profile " + req.Profile
+	if req.Confined.NoNetwork {
+		pid, err := networked()
+		if err != nil {
+			return err
+		}
+		if pid != 0 {
+			return &confinementError{fmt.Errorf("network = off: %s (process %d) of the same user has the network, and could lend it%s", holder.ProgramName(pid), pid, end)}
+		}
+	}
+	held, err := json.Marshal(req.Confined)
+	if err != nil {
+		return err
+	}
+	there, err := os.ReadFile(s.path(rulesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return keepFiles(s.dir, map[string][]byte{rulesFile: held})
+	}
+	if err == nil && !bytes.Equal(there, held) {
+		err = &confinementError{errors.New("what runs in this profile was started before its settings were changed, and is held to the old ones" + end)}
+	}
+	return err
+}
+
+// networked finds a process of this user's that has the network of this one and is no entry program; 0 for none.
+func networked() (pid int, err error) {
+	network, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return 0, err
+	}
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return 0, err
+	}
+	pids, err := processesOf(os.Geteuid())
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range pids {
+		of, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/net")
+		if err == nil && of != network || err != nil && !processLives(pid) {
+			continue
+		}
+		if exe, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe"); err != nil || exe != self {
+			return pid, nil
+		}
+	}
+	return 0, nil
+}
 
 // leave ends this program's part. The last one leaves nothing; when a bus was used, it waits until that is gone.
 func (s *session) leave() error {
@@ -107,7 +172,7 @@ func (s *session) clear(keep ...string) {
 	}
 	defer root.Close()
 	if busInUse(s.dir) {
-		keep = append(keep, busSocket, busLock)
+		keep = append(keep, busSocket, busLock, rulesFile)
 	}
 	top, err := root.Stat(".")
 	if err != nil {
@@ -132,7 +197,7 @@ func isLoginDir(dir string) bool { return filepath.Dir(dir) == filepath.Dir(logi
 
 // isOurs reports whether a name in the runtime directory is one that only we use.
 func isOurs(name string) bool {
-	return name == usersFile || name == linkDir || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
+	return name == usersFile || name == rulesFile || name == linkDir || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
 }
 
 // Each run leads to the compositor by a socket of its own, and waylandAny leads to one of those: services that the bus

@@ -47,8 +47,11 @@ const (
 	TTYNo   = "no"
 )
 
-func wantsTerminal(asked string) (bool, error) {
+func wantsTerminal(asked, configured string) (bool, error) {
 	has := slices.ContainsFunc([]*os.File{os.Stdin, os.Stdout, os.Stderr}, isTerminal)
+	if asked == "" && (configured != TTYYes || has) { // where there is none, a profile's wish is for nothing
+		asked = configured
+	}
 	switch asked {
 	case TTYNo:
 		return false, nil

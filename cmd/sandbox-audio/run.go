@@ -61,10 +61,10 @@ executed, 127 when there is no APP.`,
 	})
 	addProfileFlag(cmd, &o.profile)
 	cmd.Flags().StringVar(&o.method, "method", "", "how to become the helper: auto, sudo, su, run0 or doas (default auto)")
-	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, wayland, x11 or none (default auto)")
-	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows), untrusted or nested (default trusted)")
+	cmd.Flags().StringVar(&o.display, "display", "", "what APP shows its windows on: auto, wayland, x11 or none (default the profile's, or auto)")
+	cmd.Flags().StringVar(&o.x11, "x11", "", "how far APP may go on your X server: trusted (it can read all your keys and windows), untrusted or nested (default the profile's, or trusted)")
 	cmd.Flags().BoolVar(&o.menu, "menu", false, "started from a menu: what the program writes goes to its log, see logs")
-	cmd.Flags().StringVar(&o.tty, "tty", "", "whether APP gets a terminal, one of its own that shows on yours: auto, yes or no (default auto: when both its input and output are yours)")
+	cmd.Flags().StringVar(&o.tty, "tty", "", "whether APP gets a terminal, one of its own that shows on yours: auto, yes or no (default the profile's, or auto: when both its input and output are yours)")
 	cmd.Flags().Lookup("tty").NoOptDefVal = launcher.TTYYes
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print the plan and run nothing")
 	cmd.Flags().BoolVar(&o.showEnv, "show-env", false, "print the environment that APP would have and run nothing")
