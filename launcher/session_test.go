@@ -65,18 +65,13 @@ func (c *talk) end(t *testing.T) {
 	}
 }
 
-// nothingLeft checks that the helper has no process, but such as are ending, and nothing in its runtime directory.
+// nothingLeft checks that nothing is in the helper's runtime directory, and that its last processes end by themselves.
 func nothingLeft(t *testing.T, p *Profile) {
 	t.Helper()
-	pids, err := processesOf(p.HelperUID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range pids {
-		if text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); err == nil && len(text) > 0 {
-			t.Errorf("process %d is left: %q", pid, text)
-		}
-	}
+	defer until(t, "the helper's processes to end", func() bool {
+		pids, err := processesOf(p.HelperUID)
+		return err == nil && len(pids) == 0
+	})
 	left, err := os.ReadDir(p.RuntimeDir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("in the runtime directory is left: %v, %v", left, err)
