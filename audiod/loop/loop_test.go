@@ -257,3 +257,39 @@ func TestHand(t *testing.T) {
 		t.Error("a stopped timer is counted")
 	}
 }
+
+// TestPinned has the loop pinned and let go while it runs: timers, descriptors and posts go on, pinned on one thread.
+func TestPinned(t *testing.T) {
+	l := newLoop(t)
+	ours, theirs := pair(t)
+	var threads []int
+	tick := l.NewTimer(func() { threads = append(threads, unix.Gettid()); unix.Write(theirs, []byte{1}) })
+	if _, err := l.Watch(ours, Readable, func(Events) {
+		unix.Read(ours, make([]byte, 1))
+		threads = append(threads, unix.Gettid())
+		go l.Post(func() {
+			threads = append(threads, unix.Gettid())
+			if tick.Set(l.Now() + time.Millisecond); len(threads) < 60 {
+				return
+			}
+			if l.pinned {
+				for _, thread := range threads {
+					if thread != threads[0] {
+						t.Errorf("pinned on thread %d, and then on %d", threads[0], thread)
+					}
+				}
+				threads = nil
+				l.Unpin()
+				return
+			}
+			l.Stop()
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l.Post(func() {
+		threads = append(threads, l.Pin())
+		tick.Set(l.Now())
+	})
+	run(t, l)
+}
