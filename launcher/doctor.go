@@ -57,6 +57,7 @@ func Examine(owner Account, profile string, environ []string) []Finding {
 	d.ownersHome()
 	d.kernel()
 	d.card()
+	d.realtime()
 	d.session()
 	if d.profile, err = FindProfile(owner, profile); err != nil {
 		d.trouble("helper", err.Error(), d.setup(), FixSetup)
@@ -191,6 +192,29 @@ func (d *doctor) card() {
 		return
 	}
 	d.fine("busy card", "no other program holds one")
+}
+
+// realtime looks at whether the daemon's thread may come before others when the processors are busy: by a limit (getrlimit(2), RLIMIT_RTPRIO), or by
+// RealtimeKit.
+func (d *doctor) realtime() {
+	const check = "busy processors"
+	limit := ""
+	for line := range strings.Lines(d.read("proc/self/limits")) {
+		if rest, ok := strings.CutPrefix(line, "Max realtime priority"); ok {
+			limit, _, _ = strings.Cut(strings.TrimSpace(rest), " ")
+		}
+	}
+	switch {
+	case d.owner.UID == 0:
+		d.fine(check, "root gives the daemon realtime priority, where it may")
+	case limit != "" && limit != "0":
+		d.fine(check, "you have a right to realtime priority (ulimit -r)")
+	case len(d.glob("usr/share/dbus-1/system-services/org.freedesktop.RealtimeKit1.service")) > 0:
+		d.fine(check, "rtkit gives the daemon realtime priority while you sit at the machine")
+	default:
+		d.add(check, Note, "sound may stutter while other programs keep all processors busy: the daemon gets no realtime priority",
+			"sudo apt install rtkit, or: echo '"+d.owner.Name+" - rtprio 5' | sudo tee /etc/security/limits.d/sandbox-audio.conf, and log in anew", "")
+	}
 }
 
 // session looks at whether the login the owner sits in is the one in front: the card's ACL goes with that (sd-login(3)).

@@ -61,6 +61,30 @@ func TestDoctorLooks(t *testing.T) {
 	}
 }
 
+// Realtime priority comes by a limit or by RealtimeKit, and who has neither is told.
+func TestDoctorOfPriority(t *testing.T) {
+	const none, some = "Max nice priority         0                    0                    \nMax realtime priority     0                    0                    \n", "Max realtime priority     95                   95                   \n"
+	const kit = "usr/share/dbus-1/system-services/org.freedesktop.RealtimeKit1.service"
+	for name, c := range map[string]struct {
+		files map[string]string
+		state string
+	}{
+		"nothing": {map[string]string{"proc/self/limits": none}, Note},
+		"a limit": {map[string]string{"proc/self/limits": some}, Fine},
+		"rtkit":   {map[string]string{"proc/self/limits": none, kit: ""}, Fine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &doctor{root: t.TempDir(), owner: Account{Name: "ann", UID: 1000}}
+			for path, text := range c.files {
+				put(t, filepath.Join(d.root, path), text)
+			}
+			if d.realtime(); len(d.found) != 1 || d.found[0].State != c.state || (c.state == Note) != strings.Contains(d.found[0].Advice, "ann - rtprio 5") {
+				t.Errorf("found %+v", d.found)
+			}
+		})
+	}
+}
+
 // A card that is another's to open is told from one that is not there.
 func TestDoctorOfAClosedCard(t *testing.T) {
 	root := t.TempDir()
