@@ -20,6 +20,7 @@ import (
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/realtime"
 	"sandbox-audio/holder"
 )
 
@@ -85,6 +86,7 @@ func Keep(opts Options, workerArgv ...string) error {
 	}()
 	k.remember()
 	if starter == 0 {
+		realtime.Permit()
 		err = k.user.become(k.listeners)
 	} else if err = renounce(); err == nil {
 		err = proveThreads(nil)
@@ -240,12 +242,13 @@ type worker struct {
 	ended   chan error
 }
 
-// What a worker inherits: the write end of the ready pipe, the options in a file, the pipes of asking.go, then the listening sockets.
+// What a worker inherits: the write end of the ready pipe, the options in a file, the pipes of asking.go, the socket of errands.go, then the listening sockets.
 const (
 	readyFD = 3 + iota
 	optionsFD
 	questionsFD
 	answersFD
+	errandsFD
 	firstListenerFD
 )
 
@@ -286,7 +289,15 @@ func (k *keeper) start() (*worker, error) {
 		return nil, fmt.Errorf("starting the worker: %w", err)
 	}
 	defer hears.Close()
-	files := []uintptr{null.Fd(), 2, 2, w.Fd(), options.Fd(), asks.Fd(), hears.Fd()}
+	errands, serveErrands, err := k.errands()
+	if err != nil {
+		r.Close()
+		questions.Close()
+		answers.Close()
+		return nil, fmt.Errorf("starting the worker: %w", err)
+	}
+	defer errands.Close()
+	files := []uintptr{null.Fd(), 2, 2, w.Fd(), options.Fd(), asks.Fd(), hears.Fd(), errands.Fd()}
 	for _, l := range k.listeners {
 		files = append(files, uintptr(l.FD))
 	}
@@ -299,6 +310,7 @@ func (k *keeper) start() (*worker, error) {
 		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
 	})
 	go k.answerQuestions(questions, answers) // until the worker's ends are closed
+	serveErrands(pid)
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("starting the worker: %w", err)

@@ -28,7 +28,7 @@ const allowedCalls = `
 	timerfd_create timerfd_settime timerfd_gettime timer_create timer_settime timer_delete setitimer
 	clock_gettime clock_getres gettimeofday time nanosleep clock_nanosleep
 	mmap munmap mprotect mremap madvise mincore msync mlock munlock brk
-	futex sched_yield sched_getaffinity set_robust_list set_tid_address rseq membarrier getcpu
+	futex sched_yield sched_getaffinity sched_getattr set_robust_list set_tid_address rseq membarrier getcpu
 	rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack rt_sigtimedwait restart_syscall
 	getpid getppid gettid getuid geteuid getgid getegid getgroups uname sysinfo getrusage getrlimit getrandom
 	exit exit_group`
@@ -44,7 +44,7 @@ type condition struct{ arg, mask, want uint32 }
 
 func is(arg, want uint32) condition { return condition{arg, ^uint32(0), want} }
 
-// allowedWith may be made with these arguments only. Rules for one call stand together; one of them must hold.
+// allowedWith may be made with these arguments only; Rules for one call stand together; one of them must hold.
 func allowedWith() []rule {
 	self := uint32(os.Getpid())
 	kind := func(c byte) condition { return condition{1, 0xFF00, uint32(c) << 8} } // _IOC_TYPE in linux/ioctl.h
@@ -61,6 +61,7 @@ func allowedWith() []rule {
 		{"prlimit64", []condition{is(0, 0)}},
 		{"prctl", []condition{is(0, unix.PR_SET_VMA)}}, // the runtime names its memory
 		{"prctl", []condition{is(0, unix.PR_SET_NAME)}},
+		{"sched_setscheduler", []condition{is(0, 0), is(1, unix.SCHED_NORMAL)}}, // a thread becomes ordinary by itself
 		{"socket", []condition{is(0, unix.AF_NETLINK), is(2, unix.NETLINK_SOCK_DIAG)}},
 		{"socket", []condition{is(0, unix.AF_NETLINK), is(2, unix.NETLINK_KOBJECT_UEVENT)}},
 	}
@@ -135,14 +136,14 @@ func confineCalls() (level string, err error) {
 		filter[i] = unix.SockFilter{Code: c.Op, Jt: c.Jt, Jf: c.Jf, K: c.K}
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	behind, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
 	switch {
 	case errno == unix.ENOSYS:
 		return "no seccomp filters in this kernel", nil
 	case errno != 0:
 		return "", fmt.Errorf("seccomp: %w", errno)
-	case thread != 0:
-		return "", fmt.Errorf("thread %d could not be brought along", thread)
+	case behind != 0:
+		return "", fmt.Errorf("thread %d could not be brought along", behind)
 	}
 	if err := proveThreads(map[string]string{"Seccomp": "2"}); err != nil {
 		return "", errors.Join(errors.New("the system call filter is not in force in every thread"), err)

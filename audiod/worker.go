@@ -10,6 +10,7 @@ import (
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/policy"
+	"sandbox-audio/audiod/realtime"
 	"sandbox-audio/audiod/session"
 )
 
@@ -48,6 +49,15 @@ func Work() error {
 		return err
 	}
 	server.AskWith(asker.microphone)
+	errands, err := newErrandBoy(l, errandsFD)
+	if err != nil {
+		return err
+	}
+	hurry := &priority{grant: realtime.Grant{Kind: realtime.Ordinary, Why: "it plays on no card"}}
+	if opts.hurries() {
+		hurry = newPriority(l, errands, log)
+	}
+	server.ShowPriority(hurry.status)
 	devices, err := openDevices(l, opts, server, log)
 	if err != nil {
 		return err
@@ -88,6 +98,9 @@ func Work() error {
 		l.Stop()
 	}()
 	ready(names)
+	if hurry.thread != 0 {
+		hurry.ask()
+	}
 	return l.Run()
 }
 

@@ -46,6 +46,7 @@ type Server struct {
 	usualAccess map[uint32]memory.Access
 	asker       Asker
 	now         func() time.Time // of the wall's clock
+	priority    func() Priority
 
 	users    map[uint32]*user
 	personal func(user string) *mixer.Sink // see Personal; nil: helpers play on the owner's default
@@ -57,7 +58,7 @@ type Server struct {
 // NewServer makes a server without devices: give it a sink before the first session. refusals is shown to the owner.
 func NewServer(clock loop.Clock, refusals *policy.Refusals, log func(format string, args ...any)) *Server {
 	s := &Server{clock: clock, refusals: refusals, log: log, started: time.Now(), memory: memory.New(), ceilings: map[uint32]pcm.Volume{}, users: map[uint32]*user{},
-		usualAccess: map[uint32]memory.Access{}, quiet: mixer.NewQuiet(clock, log), now: time.Now}
+		usualAccess: map[uint32]memory.Access{}, quiet: mixer.NewQuiet(clock, log), now: time.Now, priority: func() Priority { return Priority{Kind: "ordinary"} }}
 	if u, err := osuser.Current(); err == nil {
 		s.runs = u.Username
 	}

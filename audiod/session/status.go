@@ -18,6 +18,7 @@ import (
 type Status struct {
 	PID         int          `json:"pid"`
 	Uptime      float64      `json:"uptime_seconds"`
+	Priority    Priority     `json:"priority"`
 	Devices     []Device     `json:"devices"`
 	Users       []User       `json:"users"`
 	Connections []Connection `json:"connections"`
@@ -34,6 +35,18 @@ func (s Status) Default() (d Device) {
 	}
 	return d
 }
+
+// Priority is how the thread that plays is scheduled among all others of the machine.
+type Priority struct {
+	Kind   string `json:"kind"`             // realtime, nice or ordinary
+	Level  int    `json:"level"`            // of realtime 1 to 99, of the others the nice value
+	By     string `json:"by,omitempty"`     // who granted it: RLIMIT_RTPRIO, RLIMIT_NICE or rtkit
+	Why    string `json:"why,omitempty"`    // it is not realtime
+	Advice string `json:"advice,omitempty"` // what would make it so
+}
+
+// ShowPriority has status tell what now returns, which is called on the loop. Call it before the first session.
+func (s *Server) ShowPriority(now func() Priority) { s.priority = now }
 
 // Device is a place that sound goes to.
 type Device struct {
@@ -114,7 +127,7 @@ type Refusal struct {
 }
 
 func (s *Server) status() Status {
-	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Devices: s.devices(), Users: []User{}, Connections: []Connection{}, Streams: []Stream{}}
+	st := Status{PID: os.Getpid(), Uptime: time.Since(s.started).Seconds(), Priority: s.priority(), Devices: s.devices(), Users: []User{}, Connections: []Connection{}, Streams: []Stream{}}
 	for _, u := range s.users {
 		st.Users = append(st.Users, s.userStatus(u))
 	}

@@ -66,6 +66,8 @@ func printStatus(out io.Writer, st session.Status) error {
 	}
 	fmt.Fprintf(out, "daemon   worker %d, up for %v\n", st.PID, time.Duration(st.Uptime*1e9).Round(time.Second))
 
+	printPriority(out, st.Priority)
+
 	for _, m := range mics(st) {
 		if m.InUse {
 			fmt.Fprintln(out, m.use())
@@ -109,6 +111,20 @@ func printStatus(out io.Writer, st session.Status) error {
 		fmt.Fprintf(w, "%s\t%s\tover %s\t%s\n", r.Time.Local().Format(time.TimeOnly), who, r.Transport, r.Reason)
 	}
 	return w.Flush()
+}
+
+func printPriority(out io.Writer, p session.Priority) {
+	switch {
+	case p.By == "":
+		fmt.Fprintf(out, "priority %s: %s\n", p.Kind, p.Why)
+	case p.Why == "":
+		fmt.Fprintf(out, "priority %s %d, by %s\n", p.Kind, p.Level, p.By)
+	default:
+		fmt.Fprintf(out, "priority %s %d, by %s; not realtime: %s\n", p.Kind, p.Level, p.By, p.Why)
+	}
+	if p.Advice != "" {
+		fmt.Fprintf(out, "         do: %s\n", p.Advice)
+	}
 }
 
 func may(grant string) string {
