@@ -20,7 +20,8 @@ type display struct {
 	wayland string   // the compositor's socket; empty for none
 	x11     *xServer // nil for none
 	level   string   // how far the program may go there; empty without
-	nested  string   // the program that is the helper's own X server
+	look    look
+	nested  string // the program that is the helper's own X server
 }
 
 // What a program shows its windows on, as --display says it.
@@ -70,6 +71,9 @@ func planDisplay(req Request, profile Bounds) (d display, err error) {
 	return d, err
 }
 
+// any reports whether the program gets anything to show its windows on.
+func (d display) any() bool { return d.wayland != "" || d.x11 != nil }
+
 // lookup is the value of a variable in an environment.
 func lookup(env []string, name string) string {
 	for _, v := range env {
@@ -103,6 +107,9 @@ func (d display) prepare(req *request) {
 		req.Wayland = waylandPrefix + strconv.Itoa(os.Getpid())
 		req.Env = append(req.Env, "WAYLAND_DISPLAY="+req.Wayland)
 	}
+	if d.any() {
+		req.Env = append(req.Env, d.look.environ(req.RuntimeDir)...)
+	}
 	if d.x11 != nil {
 		req.Env = append(req.Env, "DISPLAY="+d.x11.Display, "XAUTHORITY="+req.RuntimeDir+"/"+d.x11File())
 		req.XServer = d.nested
@@ -113,6 +120,9 @@ func (d display) prepare(req *request) {
 // may be nil, is to serve what the entry program listens on.
 func (d display) lend(l *lender, p *Plan, say func(string)) (*door, error) {
 	var opened *door
+	if d.any() {
+		p.request.Files = d.look.files(p.request.RuntimeDir)
+	}
 	if d.wayland != "" {
 		compositor, err := wayland.Connect(context.Background(), d.wayland)
 		if err := d.give(err, p, say, "WAYLAND_DISPLAY"); err != nil {
@@ -139,7 +149,7 @@ func (d display) lend(l *lender, p *Plan, say func(string)) (*door, error) {
 	case authority == nil:
 		p.request.Env = without(p.request.Env, "XAUTHORITY")
 	default:
-		p.request.Files = map[string][]byte{d.x11File(): authority}
+		p.request.Files[d.x11File()] = authority
 	}
 	return opened, nil
 }

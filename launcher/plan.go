@@ -204,7 +204,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if p.display, err = planDisplay(req, config.Bounds); err != nil {
 		return nil, err
 	}
-	kinds := config.deviceKinds(p.display.wayland != "" || p.display.x11 != nil)
+	kinds := config.deviceKinds(p.display.any())
 	if p.lent = closedNodes(kinds); len(p.lent) > 0 {
 		p.lend = f.rootsCommand(devicesCommand(f.profile, kinds))
 	}
@@ -215,6 +215,9 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	}
 	if p.request.Bus != "" {
 		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
+	}
+	if p.display.any() {
+		p.display.look = findLook(req.Environ, f.owner.Home)
 	}
 	p.display.prepare(&p.request)
 	slices.Sort(p.request.Env)

@@ -197,7 +197,7 @@ func isLoginDir(dir string) bool { return filepath.Dir(dir) == filepath.Dir(logi
 
 // isOurs reports whether a name in the runtime directory is one that only we use.
 func isOurs(name string) bool {
-	return name == usersFile || name == rulesFile || name == linkDir || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
+	return name == usersFile || name == rulesFile || name == linkDir || name == lookDir || name == busLock || strings.HasPrefix(name, "xauthority-") || strings.HasPrefix(name, waylandPrefix)
 }
 
 // Each run leads to the compositor by a socket of its own, and waylandAny leads to one of those: services that the bus
@@ -294,6 +294,9 @@ func keepFiles(dir string, files map[string][]byte) error {
 	}
 	defer root.Close()
 	for name, text := range files {
+		if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
 		f, err := renameio.NewPendingFile(name, renameio.WithRoot(root), renameio.WithStaticPermissions(0o600))
 		if err != nil {
 			return err
