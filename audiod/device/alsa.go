@@ -95,6 +95,7 @@ func (c *card) open() (endpoint, error) {
 		Rate:     rate,
 		Channels: pcm.DefaultMap(channels),
 		Buffer:   buffer,
+		Bits:     c.format.Bits(),
 		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", c.format, channels, rate, period, c.size),
 	}
 	c.fresh()

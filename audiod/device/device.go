@@ -31,6 +31,7 @@ type Config struct {
 	Buffer   int            // frames a sink can hold between Write and the ear, of which a card may have fetched up to Margin more; or a source unread
 	Margin   int            // of a sink: frames below which Queued must not fall before the next Write, or an xrun threatens; 0: being late does no harm
 	Linger   time.Duration  // how long the mixer keeps an idle sink open, fed with silence, because opening it costs something
+	Bits     int            // of a sink's samples in the hardware, where they are evenly spaced; else 0
 	Hardware string         // for people: the format the device really runs at, "s32le 2ch 48000Hz, period 480"
 }
 

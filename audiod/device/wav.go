@@ -44,7 +44,7 @@ func (d *wav) Open() (Config, error) {
 		return Config{}, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	c, err := d.timed.Open()
-	c.Hardware = fmt.Sprintf("s16le 2ch %dHz", timedRate)
+	c.Bits, c.Hardware = pcm.S16LE.Bits(), fmt.Sprintf("s16le 2ch %dHz", timedRate)
 	return c, err
 }
 

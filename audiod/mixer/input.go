@@ -120,7 +120,7 @@ func (in *Input) connect() {
 		in.matrix = m
 	}
 	if int(spec.Rate) != s.conf.Rate || in.opts.Tunable {
-		in.resampler = pcm.NewResampler(pcm.Normal, min(int(spec.Channels), len(s.conf.Channels)), int(spec.Rate), s.conf.Rate)
+		in.resampler = pcm.NewResampler(s.quality.Resampler, min(int(spec.Channels), len(s.conf.Channels)), int(spec.Rate), s.conf.Rate)
 	}
 	in.makeRoom()
 }

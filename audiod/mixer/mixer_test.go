@@ -684,7 +684,14 @@ func TestXrunIsSurvived(t *testing.T) {
 }
 
 func TestCycleAllocatesNothing(t *testing.T) {
-	b := newBench(t, device.Config{})
+	for _, q := range []Quality{{}, best} {
+		cycleAllocatesNothing(t, q)
+	}
+}
+
+func cycleAllocatesNothing(t *testing.T, q Quality) {
+	b := newBench(t, device.Config{Bits: 16})
+	b.sink.SetQuality(q)
 	data := make([]byte, 64<<10)
 	for _, spec := range []pcm.Spec{stereo16(48000), stereo16(44100), {Format: pcm.Float32LE, Channels: 6, Rate: 96000}, {Format: pcm.U8, Channels: 1, Rate: 8000}, {Format: pcm.S24In32BE, Channels: 8, Rate: 44100}} {
 		p := b.player(InputOptions{Spec: spec, Attr: BufferAttr{Whatever, uint32(spec.Bytes(200 * time.Millisecond)), Whatever, Whatever}, Latency: AdjustLatency})

@@ -14,6 +14,7 @@ import (
 func NewMonitor(sink *Sink, in *Input) *Source {
 	t := &tap{sink: sink, input: in}
 	s := NewSource(sink.clock, t, sink.log)
+	s.quality = sink.quality
 	s.configure(t.config())
 	return s
 }

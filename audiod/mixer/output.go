@@ -22,6 +22,7 @@ type OutputOptions struct {
 	Corked  bool
 	Volume  []pcm.Volume // one for each channel, one for all, or none for full volume
 	Muted   bool
+	Tunable bool    // its rate may change while it records (PA_STREAM_VARIABLE_RATE)
 	Budget  *Budget // what the queue's memory is taken from; nil: without limit
 	NoRemap bool    // channels go by number, not by position (PA_STREAM_NO_REMAP_CHANNELS)
 	NoRemix bool    // channels without their own position on the device are not mixed into others (PA_STREAM_NO_REMIX_CHANNELS)
@@ -40,6 +41,7 @@ type Output struct {
 	matrix    *pcm.Matrix    // nil where channels go straight through
 	resampler *pcm.Resampler // nil at the device's rate, and where peaks is not
 	peaks     *peaks
+	dither    *pcm.Dither
 	gain      float32 // see SetGain
 	gains     gains   // of the stream's channels
 	corked    bool
@@ -83,17 +85,25 @@ func (o *Output) Start() { o.Cork(o.opts.Corked) }
 // connect makes what lies between the device's frames and this output's, and the room a quantum needs for it.
 func (o *Output) connect() {
 	s, spec := o.source, o.opts.Spec
-	o.matrix, o.resampler, o.peaks = nil, nil, nil
+	o.matrix, o.resampler, o.peaks, o.dither = nil, nil, nil, s.quality.dither(spec.Format.Bits())
 	if m := o.matching(s.conf.Channels); !m.Identity() {
 		o.matrix = m
 	}
-	most := quantum
 	switch channels := min(int(spec.Channels), len(s.conf.Channels)); {
 	case o.opts.Peaks && int(spec.Rate) < s.conf.Rate:
 		o.peaks = newPeaks(channels, s.conf.Rate, int(spec.Rate))
-	case int(spec.Rate) != s.conf.Rate:
-		o.resampler = pcm.NewResampler(pcm.Normal, channels, s.conf.Rate, int(spec.Rate))
-		most = max(most, quantum*int(spec.Rate)/s.conf.Rate+2)
+	case int(spec.Rate) != s.conf.Rate || o.opts.Tunable:
+		o.resampler = pcm.NewResampler(s.quality.Resampler, channels, s.conf.Rate, int(spec.Rate))
+	}
+	o.makeRoom()
+}
+
+// makeRoom makes the source's scratch large enough for what becomes of a quantum here.
+func (o *Output) makeRoom() {
+	s, spec, most := o.source, o.opts.Spec, quantum
+	if o.resampler != nil {
+		held := o.resampler.Delay() // of which a new rate may let much go at once
+		most = max(most, int((quantum+held)*float64(spec.Rate)/float64(s.conf.Rate))+2)
 	}
 	size := most * max(int(spec.Channels), len(s.conf.Channels))
 	for i := range s.scratch {
@@ -194,14 +204,24 @@ func (o *Output) SetAttr(attr RecordAttr, mode LatencyMode) {
 	}
 }
 
-// SetRate changes the rate of a stream that was made for that (PA_STREAM_VARIABLE_RATE). What waits keeps its own.
+// SetRate records at another rate from now on, without a step; what waits keeps its own. It returns ErrFixedRate unless the stream is
+// Tunable, and another error for a rate that cannot be served.
 func (o *Output) SetRate(rate uint32) error {
 	spec := o.opts.Spec
-	if spec.Rate = rate; spec.Check() != nil {
-		return spec.Check()
+	spec.Rate = rate
+	switch err := spec.Check(); {
+	case err != nil:
+		return err
+	case !o.opts.Tunable:
+		return ErrFixedRate
 	}
 	o.opts.Spec = spec
-	o.connect()
+	if o.resampler == nil {
+		o.connect()
+		return nil
+	}
+	o.resampler.Retune(o.source.conf.Rate, int(rate))
+	o.makeRoom()
 	return nil
 }
 
@@ -302,6 +322,10 @@ func (o *Output) take(src []float32) {
 		o.gains.amplify(src, to, int(int64(rampTime)*int64(o.opts.Spec.Rate)/int64(time.Second)))
 	}
 	o.peak.add(pcm.Peak(src), s.clock.Now())
+	if o.dither != nil {
+		src = append(s.scratch[2][:0], src...) // others record the same frames
+		o.dither.Add(src)
+	}
 	o.backlog.push(src, o.opts.Spec.Format)
 }
 

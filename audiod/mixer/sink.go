@@ -43,6 +43,7 @@ type Sink struct {
 	master
 
 	suspended bool
+	quality   Quality
 
 	inputs  []*Input
 	running []*Input      // those with something to play, or that let time pass
@@ -62,6 +63,7 @@ type Sink struct {
 
 	usual   *pcm.Resampler // not used: its filter is the one most streams want that are not at the device's rate
 	limiter *pcm.Limiter
+	dither  *pcm.Dither
 	mix     []float32 // one quantum in the device's channels
 	pending []float32 // the part of mix that the device has not taken
 	alone   []float32 // what one input adds to mix, for its monitors
@@ -197,13 +199,13 @@ func (s *Sink) configure(conf device.Config) {
 	same := conf.Rate == s.conf.Rate && conf.Channels.String() == s.conf.Channels.String()
 	s.conf, s.pending, s.fading = conf, nil, nil
 	s.slack, s.xruns = 0, s.device.Stats().Xruns
-	s.limiter = pcm.NewLimiter(len(conf.Channels), conf.Rate)
+	s.limiter, s.dither = pcm.NewLimiter(len(conf.Channels), conf.Rate), s.quality.dither(conf.Bits)
 	if !same {
 		for _, t := range s.taps {
 			t.retune()
 		}
 		s.mix = make([]float32, quantum*len(conf.Channels))
-		s.usual = pcm.NewResampler(pcm.Normal, 1, usualRate(conf.Rate), conf.Rate)
+		s.usual = pcm.NewResampler(s.quality.Resampler, 1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
 			in.connect()
 		}
@@ -428,6 +430,7 @@ func (s *Sink) cycle(n int) {
 	for _, t := range s.taps {
 		t.catchUp(mix, n)
 	}
+	s.dither.Add(mix)
 	s.pending = mix
 }
 

@@ -28,6 +28,7 @@ type Source struct {
 	opened    time.Duration
 	suspended bool
 	timer     *loop.Timer
+	quality   Quality
 	master
 
 	outputs []*Output

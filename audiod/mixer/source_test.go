@@ -469,11 +469,12 @@ func TestRecordAttributes(t *testing.T) {
 
 func TestRecordingAllocatesNothing(t *testing.T) {
 	s := newStudio(t, device.Config{})
+	s.src.SetQuality(best)
 	s.mic.Sound = sine(440, 0.5, 48000)
 	var tapes []*tape
 	for _, opts := range []OutputOptions{
 		{Spec: stereo16(48000)}, {Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 1, Rate: 16000}, Volume: []pcm.Volume{0x8000}},
-		{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 1, Rate: 25}, Peaks: true},
+		{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 1, Rate: 25}, Peaks: true}, {Spec: stereo16(44100), Tunable: true},
 	} {
 		tapes = append(tapes, s.record(opts))
 	}
@@ -490,21 +491,38 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestVariableRate(t *testing.T) {
+// A recording's rate changes without a step: the tone in it is as high as the rates say, and nothing else is there.
+func TestRecordingOfVariableRate(t *testing.T) {
 	s := newStudio(t, device.Config{})
-	p := s.record(OutputOptions{Spec: stereo16(48000)})
+	s.mic.Sound = sine(1000, 0.5, 48000)
+	p := s.record(OutputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Tunable: true})
 	s.clock.Advance(time.Second)
-	p.got = nil
-	if err := p.out.SetRate(24000); err != nil {
-		t.Fatal(err)
-	}
-	s.clock.Advance(time.Second)
-	if n := len(p.got) / 4; n < 21000 || n > 25000 {
-		t.Errorf("%d frames in a second at 24 kHz", n)
+	for _, rate := range []uint32{47999, 24000, 48000, 96000, 44100} {
+		last := len(p.got)
+		if err := p.out.SetRate(rate); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.Advance(time.Second)
+		h := p.samples(0)[last/8-1:]
+		if n := float64(len(h)); math.Abs(n-float64(rate)) > float64(rate)/8 {
+			t.Errorf("%v frames in a second at %d Hz", n, rate)
+		}
+		if amp, residual := level(h[1000:], 1000, float64(rate)); math.Abs(amp+6.02) > 0.01 || residual > -100 {
+			t.Errorf("%d Hz: %.2f dB, %.1f dB beside it", rate, amp, residual)
+		}
+		steepest := 0.5 * 2 * math.Pi * 1000 / float64(min(rate, 48000)) // what the old rate's ring holds comes out at the new one
+		for i := 1; i < len(h); i++ {
+			if d := math.Abs(float64(h[i] - h[i-1])); d > steepest*1.01 {
+				t.Fatalf("%d Hz: a step of %.4f at %d, %.4f is the steepest", rate, d, i, steepest)
+			}
+		}
 	}
 	for _, rate := range []uint32{0, 3999, 1 << 31} {
 		if p.out.SetRate(rate) == nil {
 			t.Errorf("%d Hz are served", rate)
 		}
+	}
+	if err := s.record(OutputOptions{Spec: stereo16(48000)}).out.SetRate(44100); err != ErrFixedRate {
+		t.Errorf("a stream of fixed rate: %v", err)
 	}
 }

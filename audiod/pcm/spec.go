@@ -73,6 +73,21 @@ func (f Format) Size() int {
 	return formatSizes[f]
 }
 
+// Bits is how many evenly spaced bits a sample has; 0 where its steps grow with it, as those of floats and of A-law and µ-law do.
+func (f Format) Bits() int {
+	switch f {
+	case U8:
+		return 8
+	case S16LE, S16BE:
+		return 16
+	case S24LE, S24BE, S24In32LE, S24In32BE:
+		return 24
+	case S32LE, S32BE:
+		return 32
+	}
+	return 0
+}
+
 // Silence is the byte that, repeated, is silence in f.
 func (f Format) Silence() byte {
 	switch f {

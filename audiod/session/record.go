@@ -167,7 +167,7 @@ func recordOptions(from *mixer.Source, m *native.CreateRecordStream) (mixer.Outp
 		spec.Channels, cmap = own.Channels, ownMap
 	}
 	opts := mixer.OutputOptions{Spec: spec, Map: cmap, Attr: mixer.RecordAttr(m.Attr), Corked: m.Corked, Muted: m.Muted && m.MutedSet,
-		NoRemap: m.NoRemap, NoRemix: m.NoRemix, Peaks: m.PeakDetect, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
+		NoRemap: m.NoRemap, NoRemix: m.NoRemix, Peaks: m.PeakDetect, Tunable: m.VariableRate, Latency: latencyMode(m.AdjustLatency, m.EarlyRequests)}
 	if m.VolumeSet && len(m.Volume) > 0 {
 		if err := m.Volume.Check(int(spec.Channels)); err != nil {
 			return opts, err
@@ -303,7 +303,10 @@ func (c *Session) setRecordRate(r *request, m *native.UpdateRate) error {
 	if err != nil {
 		return err
 	}
-	if rec.output.SetRate(m.Rate) != nil {
+	switch err := rec.output.SetRate(m.Rate); {
+	case errors.Is(err, mixer.ErrFixedRate):
+		return native.ErrBadState
+	case err != nil:
 		return native.ErrInvalid
 	}
 	c.reply(r.tag, nil)

@@ -129,8 +129,10 @@ func TestEveryVersionRecords(t *testing.T) {
 		r := newMicRig(t, device.Config{})
 		r.server.Microphone(helperUID, memory.Allow)
 		c := r.connect(helperUID, policy.Playback, version)
-		reply := c.record(recordingRequest())
-		if reply.Spec != recordingRequest().Spec || reply.SourceName != microphoneName || reply.Attr.FragSize != 4*480 {
+		request := recordingRequest()
+		request.VariableRate = true
+		reply := c.record(request)
+		if reply.Spec != request.Spec || reply.SourceName != microphoneName || reply.Attr.FragSize != 4*480 {
 			t.Fatalf("version %d: %+v", version, reply)
 		}
 		h := r.hears(c, reply.Channel, time.Second)
@@ -156,6 +158,11 @@ func TestEveryVersionRecords(t *testing.T) {
 			t.Errorf("version %d: %+v", version, attr)
 		}
 		c.must(native.OpUpdateRecordStreamSampleRate, &native.UpdateRate{Channel: reply.Channel, Rate: 44100}, nil)
+		fixed := c.record(recordingRequest()).Channel
+		if err := c.call(native.OpUpdateRecordStreamSampleRate, &native.UpdateRate{Channel: fixed, Rate: 44100}, nil); err != native.ErrBadState {
+			t.Errorf("version %d: another rate for a stream of fixed rate: %v", version, err)
+		}
+		c.must(native.OpDeleteRecordStream, &native.ByIndex{Index: fixed}, nil)
 		c.must(native.OpSetRecordStreamName, &native.SetStreamName{Channel: reply.Channel, Name: "other"}, nil)
 		c.must(native.OpFlushRecordStream, &native.ByIndex{Index: reply.Channel}, nil)
 		c.must(native.OpCorkRecordStream, &native.Cork{Channel: reply.Channel, Corked: true}, nil)
