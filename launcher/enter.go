@@ -44,8 +44,9 @@ var forwarded = []os.Signal{
 func Enter(args []string) int {
 	// The program dies with the thread that started it (PR_SET_PDEATHSIG), which therefore must be one that stays.
 	runtime.LockOSThread()
-	// Every signal is taken and dropped. Not ignored: what is ignored here, or was before, would stay so in the program.
-	signal.Notify(make(chan os.Signal, 1))
+	if len(args) > 0 && !strings.HasPrefix(args[0], runSocket) {
+		signal.Notify(make(chan os.Signal, 1)) // takes and drops every signal, which costs milliseconds
+	}
 	var code int
 	var err error
 	switch {
@@ -93,6 +94,9 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return StatusFailed, fmt.Errorf("read the request: %w", err)
 	}
+	if err := heedSignals(); err != nil {
+		return StatusFailed, err
+	}
 	syscall.Umask(0o077)
 	s, err := joinSession(req)
 	if err != nil {
@@ -122,6 +126,7 @@ func enter(args []string) (int, error) {
 	}
 	defer stopLinks()
 	pid, home, err := start(req, stdio)
+	signal.Ignore(forwarded...) // sudo passes them on as well
 	for _, fd := range stdio {
 		_ = unix.Close(fd) // the program has them
 	}
@@ -145,6 +150,21 @@ func enter(args []string) (int, error) {
 	}
 	defer keepShares(req.Shares, os.Geteuid(), ownerUID)()
 	return supervise(conn, pid)
+}
+
+// heedSignals has the program get every signal. One that was ignored where this process was started would stay so through
+// fork and execve(2); one that is caught here does not.
+func heedSignals() error {
+	mask, err := signalMask(os.Getpid(), "SigIgn")
+	if err != nil {
+		return err
+	}
+	for sig := syscall.Signal(1); mask != 0; sig, mask = sig+1, mask>>1 {
+		if mask&1 != 0 {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	return nil
 }
 
 // start runs the program; home tells that it starts in its home because the directory asked for is closed to it. The

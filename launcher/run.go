@@ -34,16 +34,16 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 		return StatusFailed, err
 	}
 	signals := make(chan os.Signal, 16)
-	for _, s := range forwarded {
-		if !signal.Ignored(s) { // nohup(1), and the background of a shell script
-			signal.Notify(signals, s)
-		}
-	}
-	defer signal.Stop(signals)
+	defer func() { go signal.Stop(signals) }() // takes as long as all else that is left to do then
 	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
 	defer r.close()
 	if err := r.start(way{argv: p.Enter}); err != nil { // what takes longest comes first
 		return StatusFailed, err
+	}
+	for _, s := range forwarded {
+		if !signal.Ignored(s) { // nohup(1), and the background of a shell script
+			signal.Notify(signals, s)
+		}
 	}
 	r.ready = p.prepare(sound, say)
 	for _, note := range p.Notes {

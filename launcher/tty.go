@@ -267,17 +267,21 @@ func (t *terminal) suspendKey(keys []byte) int {
 
 // stopsOn reports whether a process neither ignores nor catches a signal.
 func stopsOn(pid int, sig syscall.Signal) bool {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return false
-	}
-	for _, field := range []string{"\nSigIgn:\t", "\nSigCgt:\t"} {
-		_, rest, _ := strings.Cut(string(status), field)
-		line, _, _ := strings.Cut(rest, "\n")
-		mask, err := strconv.ParseUint(line, 16, 64)
-		if err != nil || mask>>(uint(sig)-1)&1 != 0 {
+	for _, field := range []string{"SigIgn", "SigCgt"} {
+		if mask, err := signalMask(pid, field); err != nil || mask>>(uint(sig)-1)&1 != 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// signalMask is a field of /proc/PID/status (proc(5)); bit n-1 is signal n.
+func signalMask(pid int, field string) (uint64, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "\n"+field+":\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strconv.ParseUint(line, 16, 64)
 }
