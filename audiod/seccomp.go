@@ -8,15 +8,15 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // The worker's system call filter: a list of what is allowed, all else is EPERM. See seccomp(2) and seccomp_data in linux/seccomp.h.
 //
-// The program is our own because go-seccomp-bpf 1.6.0, whose tables of numbers we use, compares the number of a call with what it loaded
-// last: after the arguments of one call, that is an argument, and whoever chooses it gets what he likes.
+// The program is our own because go-seccomp-bpf 1.6.0 compares the number of a call with what it loaded last: after the arguments of one
+// call, that is an argument, and whoever chooses it gets what he likes. So are the numbers (calls.go), since its tables are filled in whenever
+// any of our programs starts.
 
 // allowedCalls may be made with any arguments: they work on what is open, on memory, threads and time. Landlock decides about the paths.
 const allowedCalls = `
@@ -74,17 +74,18 @@ var (
 )
 
 // callFilter is the program for a machine's calls; those of another architecture, or of x32, are denied.
-func callFilter(machine *arch.Info) []bpf.Instruction {
+func callFilter(m machine) []bpf.Instruction {
+	numbers := m.numbers()
 	program := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 4, Size: 4}, // arch
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(machine.ID), SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: m.arch, SkipTrue: 1},
 		deny,
 		bpf.LoadAbsolute{Off: 0, Size: 4}, // nr
 	}
 	// Every block below returns or leaves nr where it is.
 	on := func(call string, block ...bpf.Instruction) {
-		if nr, ok := machine.SyscallNames[call]; ok { // arm64 has none of the old ones
-			program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(nr), SkipTrue: uint8(len(block))})
+		if nr, ok := numbers[call]; ok {
+			program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nr, SkipTrue: uint8(len(block))})
 			program = append(program, block...)
 		}
 	}
@@ -120,14 +121,14 @@ func (r rule) code() []bpf.Instruction {
 
 // confineCalls puts the filter in force in every thread and says so.
 func confineCalls() (level string, err error) {
-	machine := map[string]*arch.Info{"amd64": arch.X86_64, "arm64": arch.AARCH64}[runtime.GOARCH]
-	if machine == nil {
+	m, known := machines[runtime.GOARCH]
+	if !known {
 		return "no system call filter for " + runtime.GOARCH, nil
 	}
 	if _, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0); err != nil {
 		return "no seccomp in this kernel", nil
 	}
-	code, err := bpf.Assemble(callFilter(machine))
+	code, err := bpf.Assemble(callFilter(m))
 	if err != nil {
 		return "", err
 	}
