@@ -195,6 +195,7 @@ func (k *keeper) attend(w *worker, stop <-chan os.Signal) (done bool, err error)
 		case device, ok := <-ready:
 			if ok {
 				k.tellReady(device)
+				slimmer()()
 			} else {
 				ready = nil
 			}

@@ -86,6 +86,7 @@ func Work() error {
 	}
 	l.AtTurnEnd(cs.turnEnd)
 
+	slim := slimmer()
 	how, err := Confine(ConfineOptions{Write: written, Read: read})
 	if err != nil {
 		return err
@@ -101,6 +102,7 @@ func Work() error {
 	if hurry.thread != 0 {
 		hurry.ask()
 	}
+	slim()
 	return l.Run()
 }
 

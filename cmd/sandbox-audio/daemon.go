@@ -15,7 +15,7 @@ import (
 	"sandbox-audio/audiod/device"
 )
 
-// workerCommand is the hidden command with which the keeper starts its worker.
+// workerCommand is the hidden command with which the keeper starts its worker; execute knows it.
 const workerCommand = "daemon-worker"
 
 // askCommand is the hidden command with which the keeper has the owner asked.
@@ -81,16 +81,6 @@ func runtimeDir() string {
 		return dir
 	}
 	return "/run"
-}
-
-func newWorkerCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:    workerCommand,
-		Short:  "The daemon's worker process; started by the daemon",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE:   func(*cobra.Command, []string) error { return audiod.Work() },
-	}
 }
 
 func newAskCommand() *cobra.Command {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sandbox-audio/audiod"
 	"sandbox-audio/launcher"
 )
 
@@ -38,7 +39,7 @@ var commands = []func() *cobra.Command{
 	newDoctorCommand,
 	newDaemonCommand,
 	newDemoCommand,
-	newWorkerCommand, newAskCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
+	newAskCommand, newChimeCommand, newStrangerCommand, newManCommand, // hidden
 }
 
 func main() { os.Exit(mainStatus()) }
@@ -50,9 +51,7 @@ func mainStatus() int {
 	if filepath.Base(os.Args[0]) == launcher.LinkName {
 		return launcher.OpenLink(os.Args[1:])
 	}
-	root := newRootCommand()
-	root.SetArgs(shieldLevels(os.Args[1:]))
-	err := root.Execute()
+	err := execute(os.Args[1:])
 	status := 0
 	var s *statusError
 	switch {
@@ -65,6 +64,16 @@ func mainStatus() int {
 		fmt.Fprintln(os.Stderr, "sandbox-audio:", err)
 	}
 	return status
+}
+
+// execute does what the command line says. The worker needs none of the commands, and is not to hold their memory.
+func execute(args []string) error {
+	if len(args) == 1 && args[0] == workerCommand {
+		return audiod.Work()
+	}
+	root := newRootCommand()
+	root.SetArgs(shieldLevels(args))
+	return root.Execute()
 }
 
 // statusError ends the program with a status other than 1; err is nil when there is nothing to say.
