@@ -19,6 +19,7 @@ type devices struct {
 	cards  *device.Cards
 	server *session.Server
 
+	quality                mixer.Quality
 	sinkSpecs, sourceSpecs []string // as for device.NewSinks and device.NewSources
 	sinks                  []sink
 	sources                []source
@@ -42,7 +43,8 @@ type source struct {
 
 // openDevices gives the server the sinks and sources that opts name, and from now on those of cards that are plugged in.
 func openDevices(l *loop.Loop, opts Options, server *session.Server, log func(format string, args ...any)) (*devices, error) {
-	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources}
+	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources,
+		quality: mixer.Quality{Resampler: opts.Resampler, Dither: opts.Dither}}
 	if len(d.sinkSpecs) < len(opts.Devices) {
 		if err := d.bridge(opts.dials); err != nil {
 			return nil, err
@@ -93,6 +95,7 @@ func (d *devices) bridge(dials int) error {
 	at := func(name, title string) *mixer.Sink {
 		b := d.link.NewSink(name, title)
 		m := mixer.NewSink(d.loop, b, d.log)
+		m.SetQuality(d.quality)
 		b.OnChange(m.Renew)
 		b.OnResize(m.Resize)
 		d.bridged = append(d.bridged, m)
@@ -107,6 +110,7 @@ func (d *devices) bridge(dials int) error {
 func (d *devices) add(dev device.Sink) {
 	d.cards.Connect(dev)
 	s := sink{dev, mixer.NewSink(d.loop, dev, d.log)}
+	s.mixer.SetQuality(d.quality)
 	d.sinks = append(d.sinks, s)
 	d.server.AddSink(s.mixer)
 }
@@ -127,6 +131,7 @@ func (d *devices) remove(gone func(device.Sink) bool) {
 func (d *devices) addSource(dev device.Source) {
 	d.cards.Connect(dev)
 	s := source{dev, mixer.NewSource(d.loop, dev, d.log)}
+	s.mixer.SetQuality(d.quality)
 	d.sources = append(d.sources, s)
 	d.server.AddSource(s.mixer)
 }

@@ -43,6 +43,8 @@ type Options struct {
 	Devices     []string      // for device.NewSinks in the worker; none is "auto"
 	Sources     []string      // for device.NewSources likewise
 	Ceilings    []string      // how loud users may make their streams: USER=DECIBELS; it is full volume where nothing is said
+	Resampler   pcm.Quality   // of sinks and sources
+	Dither      bool          // as mixer.Quality's
 	Microphones []string      // what users may hear while their owner has said nothing else: USER=STATE, of none, deny, ask and allow
 	User        string        // whom root becomes; "" is "sandbox-audio"
 	State       string        // the folder in which volumes are remembered, below which Keep makes one of the worker's own; "": nowhere

@@ -17,8 +17,10 @@ import (
 
 // Config is what a person may set once instead of on each command line, as it holds for one profile.
 type Config struct {
-	Device string   `toml:"device,omitempty" json:"device,omitempty"` // as the daemon's --device takes it; empty leaves the choice to the daemon
-	Allow  []string `toml:"allow,omitempty" json:"allow,omitempty"`   // users and @groups that the daemon serves beside the helpers
+	Device    string   `toml:"device,omitempty" json:"device,omitempty"`       // as the daemon's --device takes it; empty leaves the choice to the daemon
+	Allow     []string `toml:"allow,omitempty" json:"allow,omitempty"`         // users and @groups that the daemon serves beside the helpers
+	Resampler string   `toml:"resampler,omitempty" json:"resampler,omitempty"` // normal or best; empty is normal
+	Dither    bool     `toml:"dither,omitempty" json:"dither,omitempty"`       // as the daemon's --dither
 	Rules
 }
 
@@ -54,6 +56,20 @@ func (r *Rules) deviceKinds(display bool) (kinds []string) {
 		kinds = append(kinds, webcam)
 	}
 	return kinds
+}
+
+// daemonOptions is what else the sound daemon is to be told, as arguments of its command line.
+func (c *Config) daemonOptions() (args []string) {
+	if c.Device != "" {
+		args = append(args, "--device", c.Device)
+	}
+	if c.Resampler != "" {
+		args = append(args, "--resampler", c.Resampler)
+	}
+	if c.Dither {
+		args = append(args, "--dither")
+	}
+	return args
 }
 
 // daemonRules is what the rules of a helper's profile mean to the sound daemon, as arguments of its command line.
@@ -166,6 +182,13 @@ type valueError struct {
 
 func (e *valueError) at(text string) error {
 	return fmt.Errorf("line %d: %w", keyLine(text, e.key), e.err)
+}
+
+func (c *Config) check() *valueError {
+	if !slices.Contains([]string{"", "normal", "best"}, c.Resampler) {
+		return &valueError{toml.Key{"resampler"}, fmt.Errorf("resampler %q is neither normal nor best", c.Resampler)}
+	}
+	return c.Rules.check()
 }
 
 func (r *Rules) check() *valueError {

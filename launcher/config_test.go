@@ -27,6 +27,8 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"device = \"null\"\n[profile.bank]\nmethod = \"x\"": `line 3: method "x"`,
 		"[profile.a]\n[profile.bank]\n\nmethods = \"su\"":   `line 4: unknown key "profile.bank.methods"; there are method, `,
 		"[profile.bank]\nmax_volume_db = 21":                `line 2: max_volume_db 21 is not from -100 to 20`,
+		"device = \"null\"\nresampler = \"good\"":           `line 2: resampler "good" is neither normal nor best`,
+		"[profile.bank]\ndither = true":                     `line 2: unknown key "profile.bank.dither"`,
 		"display = \"window\"":                              `line 1: display "window" is none of auto, wayland, x11, none`,
 		"[profile.bank]\nx11 = \"no\"":                      `line 2: x11 "no" is none of`,
 		"tty = true":                                        "line 1",
@@ -54,6 +56,20 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		var c Config
 		if _, err := c.decode(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, without %q", text, err, want)
+		}
+	}
+}
+
+// What the configuration says of sound in all goes to the daemon as it takes it.
+func TestDaemonOptions(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "dither = false": "", "resampler = \"best\"": "--resampler best",
+		"device = \"alsa:0\"\nresampler = \"normal\"\ndither = true": "--device alsa:0 --resampler normal --dither",
+	} {
+		ownConfigFile(t, text)
+		c, err := LoadConfig("default")
+		if got := strings.Join(c.daemonOptions(), " "); err != nil || got != want {
+			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
 }

@@ -164,10 +164,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	for _, name := range slices.Concat(f.helpers, config.Allow) {
 		p.Daemon = append(p.Daemon, "--allow", name)
 	}
-	p.Daemon = append(append(p.Daemon, f.rules...), "--idle-exit", "1m")
-	if config.Device != "" {
-		p.Daemon = append(p.Daemon, "--device", config.Device)
-	}
+	p.Daemon = slices.Concat(p.Daemon, f.rules, []string{"--idle-exit", "1m"}, config.daemonOptions())
 	runtimeDir := filepath.Join(f.helper.Home, ".cache/sandbox-audio/run")
 	switch {
 	case f.loginDir:

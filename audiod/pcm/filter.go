@@ -23,12 +23,17 @@ var qualities = [...]string{Normal: "normal", Best: "best"}
 
 func (q Quality) String() string { return qualities[q] }
 
-// ParseQuality is the Quality of that name.
-func ParseQuality(name string) (Quality, error) {
-	if i := slices.Index(qualities[:], name); i >= 0 {
-		return Quality(i), nil
+// MarshalText and UnmarshalText are for options and their files.
+func (q Quality) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
+
+// UnmarshalText returns an error for what is no quality's name.
+func (q *Quality) UnmarshalText(name []byte) error {
+	i := slices.Index(qualities[:], string(name))
+	if i < 0 {
+		return fmt.Errorf("no resampler is called %q: there are %s", name, strings.Join(qualities[:], " and "))
 	}
-	return Normal, fmt.Errorf("no resampler is called %q: there are %s", name, strings.Join(qualities[:], " and "))
+	*q = Quality(i)
+	return nil
 }
 
 // design is the one filter that all of a quality are cut from: a sinc under a Kaiser window, in units of input frames; of output frames

@@ -13,6 +13,7 @@ import (
 
 	"sandbox-audio/audiod"
 	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/pcm"
 )
 
 // workerCommand is the hidden command with which the keeper starts its worker; execute knows it.
@@ -42,11 +43,14 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringArrayVar(&o.Devices, "device", nil, "where the sound goes, may be repeated, the first is the default: "+device.Forms)
 	f.StringArrayVar(&o.Sources, "source", nil, "what the microphone is, may be repeated, the first is the default: "+device.SourceForms)
 	f.StringArrayVar(&o.Microphones, "mic", nil, "`USER=STATE`: what a user hears of it as long as you say nothing else, may be repeated; none (there is no microphone), deny, ask or allow")
+	f.TextVar(&o.Resampler, "resampler", pcm.Normal, "how well rates are converted: `normal or best`, which takes twice the processor's time for it and 2 ms more")
+	f.BoolVar(&o.Dither, "dither", false, "what goes to 16 bits from more gets the noise that keeps what is soft from being bent")
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
 	f.StringArrayVar(&o.Ceilings, "max-volume", nil, "`USER=DB`: how loud USER's programs can make themselves, 0 unless said; may be repeated")
 	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
 	completeFlag(cmd, "device", deviceWords)
 	completeFlag(cmd, "source", deviceWords)
+	completeFlag(cmd, "resampler", cobra.FixedCompletions([]string{pcm.Normal.String(), pcm.Best.String()}, cobra.ShellCompDirectiveNoFileComp))
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
 }
