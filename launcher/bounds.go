@@ -21,6 +21,9 @@ type Bounds struct {
 	Network     string            `toml:"network,omitempty" json:"network,omitempty"`           // host or off; empty is host
 	NoNewPrivs  bool              `toml:"no_new_privs,omitempty" json:"no_new_privs,omitempty"` // sudo and its like do not work
 	Nice        int               `toml:"nice,omitempty" json:"nice,omitempty"`                 // at least so nice, 0 to 19 (nice(1))
+	Memory      string            `toml:"memory,omitempty" json:"memory,omitempty"`             // at most, like "2G"; empty is no limit
+	Processes   int               `toml:"processes,omitempty" json:"processes,omitempty"`       // and threads, at most; 0 is no limit
+	CPU         int               `toml:"cpu_percent,omitempty" json:"cpu_percent,omitempty"`   // of one processor, at most; 0 is no limit
 	Umask       string            `toml:"umask,omitempty" json:"umask,omitempty"`               // octal; empty is the owner's
 	Environment map[string]string `toml:"environment,omitempty" json:"environment,omitempty"`   // beside what run gives
 }
@@ -50,6 +53,9 @@ func (b *Bounds) check() *valueError {
 	}
 	if _, err := b.umask(0); err != nil {
 		return &valueError{toml.Key{"umask"}, err}
+	}
+	if _, key, err := b.limits(); err != nil {
+		return &valueError{toml.Key{key}, err}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Environment)) {
 		if err := mayGive(name, b.Environment[name]); err != nil {
@@ -103,13 +109,31 @@ func (b *Bounds) extend(env []string) []string {
 	return env
 }
 
-// confinement is what the kernel is to hold the programs to.
-func (b *Bounds) confinement() confinement {
-	return confinement{NoNetwork: b.Network == NetworkOff, NoNewPrivs: b.NoNewPrivs, Nice: b.Nice}
+// bound completes the plan with what the profile says.
+func (f *facts) bound(p *Plan, b *Bounds) (err error) {
+	if p.request.Umask, err = b.umask(f.umask); err != nil {
+		return err
+	}
+	p.request.Env = b.extend(p.request.Env)
+	if p.request.Aside {
+		return nil
+	}
+	p.request.Confined = confinement{NoNetwork: b.Network == NetworkOff, NoNewPrivs: b.NoNewPrivs, Nice: b.Nice}
+	l, _, err := b.limits()
+	if err != nil {
+		return err
+	}
+	if err := f.sockets(p); err != nil {
+		return err
+	}
+	return f.limit(p, l)
 }
 
-// withoutNetwork completes a plan whose programs reach sockets in the file system and nothing else.
-func (f *facts) withoutNetwork(p *Plan) error {
+// sockets refuses what programs without a network could not reach.
+func (f *facts) sockets(p *Plan) error {
+	if !p.request.Confined.NoNetwork {
+		return nil
+	}
 	if !f.socketDir {
 		return fmt.Errorf("network = off leaves sound no way but the socket %s, and its directory is gone, as after a reboot; bring it back with: sandbox-audio setup --profile %s", f.profile.Socket, f.profile.Name)
 	}

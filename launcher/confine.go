@@ -23,6 +23,10 @@ type confinement struct {
 	NoNetwork  bool `json:"no_network,omitempty"` // a network of its own, with nothing but a loopback
 	NoNewPrivs bool `json:"no_new_privs,omitempty"`
 	Nice       int  `json:"nice,omitempty"` // at least
+
+	Group limits `json:"group,omitzero"`  // what the control group is to hold, outside of which nothing is started
+	Data  uint64 `json:"data,omitempty"`  // bytes of memory of its own that each process may have; 0 for any number
+	Tasks uint64 `json:"tasks,omitempty"` // processes and threads that the user may have; 0 for any number
 }
 
 // describe is the confinement for a person to read, one line for each rule.
@@ -36,6 +40,22 @@ func (c confinement) describe() (lines []string) {
 	if c.Nice > 0 {
 		lines = append(lines, fmt.Sprintf("niceness %d at least", c.Nice))
 	}
+	together := "all it starts: "
+	if c.Data > 0 {
+		lines = append(lines, fmt.Sprintf("each process: %d bytes of memory", c.Data))
+	}
+	if c.Tasks > 0 {
+		lines = append(lines, fmt.Sprintf("all of the helper's: %d processes and threads", c.Tasks))
+	}
+	if c.Group.Memory > 0 {
+		lines = append(lines, fmt.Sprint(together, c.Group.Memory, " bytes of memory"))
+	}
+	if c.Group.Processes > 0 {
+		lines = append(lines, fmt.Sprint(together, c.Group.Processes, " processes and threads"))
+	}
+	if c.Group.CPU > 0 {
+		lines = append(lines, fmt.Sprint(together, c.Group.CPU, " % of one processor"))
+	}
 	return lines
 }
 
@@ -44,7 +64,7 @@ const confinedArg = "@confined"
 // start is syscall.ForkExec of a confined program. When it fails for the confinement and not for the program, the error is
 // a *confinementError. The thread that calls must be the one that is to be the program's parent.
 func (c confinement) start(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
-	if c == (confinement{}) {
+	if c == (confinement{Group: c.Group}) {
 		return syscall.ForkExec(path, argv, attr)
 	}
 	says, tell, err := os.Pipe()
@@ -137,12 +157,28 @@ func (c confinement) apply() error {
 			return fmt.Errorf("nice = %d: %w", c.Nice, err)
 		}
 	}
+	if err := lower(unix.RLIMIT_DATA, c.Data); err != nil {
+		return fmt.Errorf("memory = %d: %w", c.Data, err)
+	}
+	if err := lower(unix.RLIMIT_NPROC, c.Tasks); err != nil {
+		return fmt.Errorf("processes = %d: %w", c.Tasks, err)
+	}
 	if c.NoNewPrivs {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("no_new_privs: %w", err)
 		}
 	}
 	return nil
+}
+
+// lower lowers a resource limit of this process for good; 0 leaves it.
+func lower(resource int, to uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil || to == 0 {
+		return err
+	}
+	to = min(to, now.Max)
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: to, Max: to})
 }
 
 func loopbackUp() error {

@@ -46,6 +46,7 @@ type doctor struct {
 	profile *Profile
 	environ []string
 	found   []Finding
+	told    []string // what else would be noted by a run
 }
 
 // Examine checks what a profile's sound, display and walls rest on, as far as the owner and, becoming it, the helper can see.
@@ -66,6 +67,7 @@ func Examine(owner Account, profile string, environ []string) []Finding {
 	d.account()
 	d.files()
 	d.daemon()
+	d.bounds(config)
 	d.asHelper(config)
 	return d.found
 }
@@ -322,6 +324,32 @@ func (d *doctor) daemon() {
 	}
 }
 
+// bounds looks at whether the kernel can hold programs to what the profile says.
+func (d *doctor) bounds(config Config) {
+	if name, to := namespacesClosed(d.root); config.Network == NetworkOff && name != "" {
+		d.trouble("network", fmt.Sprintf("the profile has it off, which the kernel does not let the helper have (%s forbids it): nothing is run", name), "sudo sysctl "+name+"="+to, "")
+	} else if config.Network == NetworkOff {
+		d.fine("network", "off, as the profile says")
+	}
+	l, _, err := config.limits()
+	if err != nil || l == (limits{}) {
+		return // a wrong value is told of already
+	}
+	f := facts{owner: d.owner, controllers: findControllers(d.root, d.owner.UID)}
+	p := &Plan{Method: config.Method}
+	if err := f.limit(p, l); err != nil {
+		d.trouble("limits", err.Error(), "", "")
+		return
+	}
+	d.told = p.Notes
+	for _, note := range p.Notes {
+		d.add("limits", Note, note, "log in to a system with systemd, or let processes = N bound how many there are", "")
+	}
+	if len(p.Notes) == 0 {
+		d.fine("limits", "the kernel holds programs to them")
+	}
+}
+
 // asHelper becomes the helper and looks at what it can reach.
 func (d *doctor) asHelper(config Config) {
 	closed := []string{d.owner.Home, loginDir(d.owner.UID)}
@@ -332,6 +360,9 @@ func (d *doctor) asHelper(config Config) {
 	}
 	d.fine("becoming the helper", "no password is asked for")
 	for _, note := range notes {
+		if slices.Contains(d.told, strings.TrimPrefix(note, "note: ")) {
+			continue
+		}
 		d.trouble("run", strings.TrimPrefix(note, "note: "), "sandbox-audio run --dry-run true", "")
 	}
 	if len(seen.Open) > 0 {

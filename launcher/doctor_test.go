@@ -108,6 +108,33 @@ func TestDoctorOfAClosedCard(t *testing.T) {
 	}
 }
 
+// What a profile wants and the machine cannot give is told before it is missed.
+func TestDoctorOfBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		files  map[string]string
+		bounds Bounds
+		state  string
+		says   string
+	}{
+		"no network":                     {nil, Bounds{Network: NetworkOff}, Fine, "off"},
+		"no network, and no namespaces":  {map[string]string{"proc/sys/user/max_user_namespaces": "0\n"}, Bounds{Network: NetworkOff}, Trouble, "nothing is run"},
+		"processes":                      {nil, Bounds{Processes: 100}, Fine, "holds programs"},
+		"memory, and no control groups":  {nil, Bounds{Memory: "1G"}, Note, "each process by itself"},
+		"a processor, and nobody for it": {nil, Bounds{CPU: 50}, Trouble, "cannot be held"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &doctor{root: t.TempDir(), owner: Account{Name: "ann", UID: 1000}}
+			for path, text := range c.files {
+				put(t, filepath.Join(d.root, path), text)
+			}
+			d.bounds(Config{Rules: Rules{Bounds: c.bounds}})
+			if len(d.found) != 1 || d.found[0].State != c.state || !strings.Contains(d.found[0].Says, c.says) {
+				t.Errorf("found %+v", d.found)
+			}
+		})
+	}
+}
+
 func TestConfValue(t *testing.T) {
 	const text = "# default-server = a\n default-server=b c \n;default-server = d\ndefault-server-x = e\n"
 	if got := confValue(text, "default-server"); got != "b c" {

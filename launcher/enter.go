@@ -97,6 +97,9 @@ func enter(args []string) (int, error) {
 	if err := heedSignals(); err != nil {
 		return StatusFailed, err
 	}
+	if err := req.Confined.Group.held("/"); err != nil {
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
 	syscall.Umask(0o077)
 	s, err := joinSession(req)
 	if err != nil {

@@ -34,6 +34,7 @@ type loan interface {
 
 // loanKinds makes an empty loan of each kind, to be filled from its file.
 var loanKinds = map[string]func() loan{
+	"cgroup":  func() loan { return new(controlGroup) },
 	"x11key":  func() loan { return new(x11Key) },
 	"x11user": func() loan { return new(x11User) },
 	"device":  func() loan { return new(lentDevice) },

@@ -38,9 +38,11 @@ type Plan struct {
 	Output    io.Writer // takes what the program writes, in place of our own standard output and error; nil without
 	Notes     []string  // what is not as setup leaves it, and how to repair it
 	display   display
-	lent      []string // the devices that the program may open
-	lend      []string // has them lent; empty for nothing
-	tty       bool     // the program gets a terminal of the helper's
+	lent      []string      // the devices that the program may open
+	lend      []string      // has them lent; empty for nothing
+	tty       bool          // the program gets a terminal of the helper's
+	scope     []string      // goes before Enter, and holds what comes of it to limits; nil without
+	group     *controlGroup // does that in its place; nil without
 	request   request
 }
 
@@ -60,6 +62,8 @@ type facts struct {
 	loginDir   bool   // so is the one a login makes, /run/user/UID
 	bus        string // the path of dbus-daemon; empty where it is not installed
 	umask      int
+
+	controllers controllers // where the profile has limits
 }
 
 // NewPlan reads the machine and decides. It changes nothing. The caller must be the owner: see AsOwner.
@@ -67,6 +71,9 @@ func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
 	f, err := readFacts(owner, req.Profile)
 	if err != nil {
 		return nil, err
+	}
+	if l, _, err := config.limits(); err == nil && l != (limits{}) {
+		f.controllers = findControllers("/", owner.UID)
 	}
 	p, err := f.plan(req, config)
 	if err != nil {
@@ -184,17 +191,10 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 		Home: f.helper.Home, RuntimeDir: runtimeDir, Bus: f.bus, Profile: f.profile.Name,
 		Env: environment(req.Environ, f.owner.Home, f.helper, runtimeDir, strings.Join(servers, " ")),
 	}
-	if req.aside {
+	if p.request.Aside = req.aside; req.aside {
 		p.request.Bus = "" // it would be held to nothing either
 	}
 	p.request.Links = config.Links
-	p.request.Env = config.extend(p.request.Env)
-	if p.request.Umask, err = config.umask(f.umask); err != nil {
-		return nil, err
-	}
-	if p.request.Aside = req.aside; !req.aside {
-		p.request.Confined = config.confinement()
-	}
 	for _, share := range f.profile.Shares {
 		p.request.Shares = append(p.request.Shares, share.Dir)
 	}
@@ -205,10 +205,8 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if p.lent = closedNodes(kinds); len(p.lent) > 0 {
 		p.lend = f.rootsCommand(devicesCommand(f.profile, kinds))
 	}
-	if p.request.Confined.NoNetwork {
-		if err := f.withoutNetwork(p); err != nil {
-			return nil, err
-		}
+	if err := f.bound(p, &config.Bounds); err != nil {
+		return nil, err
 	}
 	if p.request.Bus != "" {
 		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
@@ -232,7 +230,7 @@ func (p *Plan) String() string {
 	line("helper", fmt.Sprintf("%s (uid %d)", p.Helper.Name, p.Helper.UID))
 	line("sound", strings.Join(p.Addresses, " "))
 	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
-	line("become", commandLine(p.Enter)+" @SOCKET "+strconv.Itoa(p.Owner.UID))
+	line("become", commandLine(slices.Concat(p.scope, p.Enter))+" @SOCKET "+strconv.Itoa(p.Owner.UID))
 	line("display", p.display.String())
 	for _, node := range p.lent {
 		line("device", node+"   (until the last program ends)")

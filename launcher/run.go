@@ -101,6 +101,11 @@ func (r *preparation) do(ctx context.Context, p *Plan, sound Sound, say func(str
 	if err := r.lender.sweep(); err != nil {
 		say(err.Error())
 	}
+	if p.group != nil {
+		if err := r.lender.lend(p.group); err != nil {
+			return fmt.Errorf("%s: %w", p.group.Describe(), err)
+		}
+	}
 	if r.door, err = p.display.lend(r.lender, p, say); err != nil || r.keeper == nil {
 		return err
 	}
@@ -177,7 +182,10 @@ func (r *running) start(w way) (err error) {
 			return err
 		}
 	}
-	w.argv = slices.Concat(w.argv, []string{r.listener.Addr().String(), strconv.Itoa(os.Getuid())})
+	w.argv = slices.Concat(r.plan.scope, w.argv, []string{r.listener.Addr().String(), strconv.Itoa(os.Getuid())})
+	if len(r.plan.scope) > 0 {
+		w.env = append(w.env, "XDG_RUNTIME_DIR="+loginDir(os.Getuid())) // where systemd-run finds the owner's systemd
+	}
 	r.become, err = startBecome(w)
 	return err
 }
@@ -205,6 +213,9 @@ func (r *running) begin(out *stdio) (status int, err error) {
 		return signalStatus(s), nil
 	}
 	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
+		return StatusFailed, err
+	}
+	if err := r.group(); err != nil {
 		return StatusFailed, err
 	}
 	r.plan.request.Terminal = out.terminal.describe()
@@ -237,6 +248,18 @@ func (r *running) begin(out *stdio) (status int, err error) {
 			return 0, nil
 		}
 	}
+}
+
+// group puts the entry program, as the kernel names it, into the control group that holds what it starts.
+func (r *running) group() error {
+	if r.plan.group == nil {
+		return nil
+	}
+	cred, err := peerCred(r.conn)
+	if err == nil {
+		err = r.plan.group.add(int(cred.Pid))
+	}
+	return err
 }
 
 // listen hears how the program started and how it ended, and then only the end of the line.

@@ -63,6 +63,7 @@ func TestMachine(t *testing.T) {
 		{"idle", m.idle},
 		{"teardown", func(t *testing.T) { m.teardown(t, before) }},
 		{"root", func(t *testing.T) { m.root(t, before) }},
+		{"limits", func(t *testing.T) { m.limits(t, before) }},
 	} {
 		began := time.Now()
 		if !t.Run(part.name, part.do) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,44 @@ func (m *machine) root(t *testing.T, before string) {
 		t.Errorf("device %+v", d)
 	}
 	same(t, "root's setup and teardown", before, m.script(t, "system"))
+}
+
+// limits holds the programs of root's helper by a control group, there being no systemd: the kernel ends what takes too
+// much memory, starts no process too many, and the group goes with the last program.
+func (m *machine) limits(t *testing.T, before string) {
+	m.script(t, `set -e
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		root="env -i HOME=/root USER=root LOGNAME=root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+		mkdir -p /root/.config/sandbox-audio
+		printf 'memory = "96M"\nprocesses = 80\ncpu_percent = 30\n' >/root/.config/sandbox-audio/config.toml
+		$root sandbox-audio setup
+		status=0; $root sandbox-audio run sh -c 'tail /dev/zero; echo $?' >/job/hog || status=$?
+		echo "status $status" >>/job/hog
+		$root sandbox-audio run cat /proc/self/cgroup >/job/group
+		$root sandbox-audio run sh -c 'for i in $(seq 200); do sleep 30 & done 2>/dev/null; :' || :
+		cat /sys/fs/cgroup/sandbox-audio/root-sandbox/cpu.max >/job/cpu
+		cat /sys/fs/cgroup/sandbox-audio/root-sandbox/pids.peak /sys/fs/cgroup/sandbox-audio/root-sandbox/pids.current >/job/pids || :
+		pkill -u root-sandbox sleep
+		$root sandbox-audio run true
+		! ls -d /sys/fs/cgroup/sandbox-audio
+		$root sandbox-audio teardown --purge
+		rm -r /root/.config/sandbox-audio
+		umount /sys/fs/cgroup`)
+	for name, want := range map[string]string{"hog": "137\nstatus 0\n", "group": "0::/sandbox-audio/root-sandbox\n", "cpu": "30000 100000\n"} {
+		if b, err := os.ReadFile(m.Shared(name)); string(b) != want || err != nil {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	b, err := os.ReadFile(m.Shared("pids"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range strings.Fields(string(b)) {
+		if n, err := strconv.Atoi(n); err != nil || n > 80 || n < 40 {
+			t.Errorf("the bomb had %d processes, %v", n, err)
+		}
+	}
+	same(t, "limits", before, m.script(t, "system"))
 }
 
 // same fails t with the lines that are in only one of the two.
