@@ -44,7 +44,7 @@ var forwarded = []os.Signal{
 func Enter(args []string) int {
 	// The program dies with the thread that started it (PR_SET_PDEATHSIG), which therefore must be one that stays.
 	runtime.LockOSThread()
-	if len(args) > 0 && !strings.HasPrefix(args[0], runSocket) {
+	if len(args) > 0 && !strings.HasPrefix(args[0], runSocket) && args[0] != confinedArg {
 		signal.Notify(make(chan os.Signal, 1)) // takes and drops every signal, which costs milliseconds
 	}
 	var code int
