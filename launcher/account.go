@@ -186,7 +186,7 @@ func tool(name string) (string, error) {
 		"usermod": "apt install passwd (Alpine: apk add shadow)", "gpasswd": "apt install passwd (Alpine: apk add shadow)",
 		"groupadd": "apt install passwd (Alpine: apk add shadow)", "groupdel": "apt install passwd (Alpine: apk add shadow)",
 		"visudo": "apt install sudo", "sudo": "apt install sudo", "doas": "apt install doas", "run0": "apt install systemd (version 256 or later)", "su": "apt install util-linux (Alpine: apk add util-linux-login)",
-		"Xephyr": "apt install xserver-xephyr",
+		"Xephyr": "apt install xserver-xephyr", "Xwayland": "apt install xwayland",
 	}[name]
 	return "", fmt.Errorf("%s is not installed; install it with: %s", name, hint)
 }

@@ -19,6 +19,7 @@ import (
 //
 //	run                              entry
 //	 request {argv, env, …} + 3 fds ─►
+//	                                ◄─ outcome {listens} + a socket      where windows go to a compositor
 //	                                ◄─ outcome {pid} + what it made for run to serve     or outcome {code, error}, and the end
 //	 order {signal}                 ─►  any number
 //	                                ◄─ outcome {code | signal}, and the end
@@ -41,8 +42,8 @@ type request struct {
 	Links    bool             `json:"links,omitempty"`    // are passed on to run
 	Terminal *terminalRequest `json:"terminal,omitempty"` // nil for none
 
-	Wayland string `json:"wayland,omitempty"`  // the socket to make in the runtime directory for a compositor; empty for none
-	XServer string `json:"x_server,omitempty"` // the program that is to be an X server of the helper's own; empty for none
+	Wayland string         `json:"wayland,omitempty"` // the socket to make in the runtime directory for a compositor; empty for none
+	Nested  *nestedRequest `json:"nested,omitempty"`  // nil for no X server of the helper's own
 
 	Bus   string            `json:"bus,omitempty"`   // dbus-daemon; empty for no session bus
 	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
@@ -60,6 +61,8 @@ type outcome struct {
 	Code   int            `json:"code,omitempty"`
 	Signal syscall.Signal `json:"signal,omitempty"`
 	Home   bool           `json:"home,omitempty"` // the program started in its home, for it cannot enter the owner's directory
+
+	Listens bool `json:"listens,omitempty"` // for programs that are to reach the compositor; tells of none of the three, and comes before them
 
 	Link string `json:"link,omitempty"` // to open; tells of none of the three, and comes any number of times
 

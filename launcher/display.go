@@ -21,7 +21,7 @@ type display struct {
 	x11     *xServer // nil for none
 	level   string   // how far the program may go there; empty without
 	look    look
-	nested  string // the program that is the helper's own X server
+	nested  string // the program that is the helper's own X server; on the compositor where x11 is nil
 }
 
 // What a program shows its windows on, as --display says it.
@@ -36,7 +36,7 @@ const (
 const (
 	X11Trusted   = "trusted"   // as far as any program of the owner's: they can read the screen and every key
 	X11Untrusted = "untrusted" // their own windows only; without GPU and shared memory, some programs fail
-	X11Nested    = "nested"    // an X server of their own, in a window that is an untrusted program of the owner's server
+	X11Nested    = "nested"    // an X server of their own, in one window of the owner's server, where it is untrusted, or compositor
 )
 
 // planDisplay decides by what was asked for, or else by the profile. What a profile says of X servers is no wish for one.
@@ -63,6 +63,9 @@ func planDisplay(req Request, profile Bounds) (d display, err error) {
 	switch {
 	case kind == DisplayWayland && d.wayland == "":
 		return d, errors.New("there is no compositor: WAYLAND_DISPLAY is not set")
+	case d.x11 == nil && d.wayland != "" && req.X11 == X11Nested:
+		d.level = X11Nested
+		d.nested, err = tool("Xwayland")
 	case d.x11 == nil && (kind == DisplayX11 || kind == DisplayAuto && req.X11 != ""):
 		return d, errors.New("there is no X display: DISPLAY is not set")
 	case d.level == X11Nested:
@@ -89,6 +92,9 @@ func (d display) String() string {
 	if d.wayland != "" {
 		all = append(all, "compositor "+d.wayland+", by a socket of the helper's own")
 	}
+	if d.wayland != "" && d.nested != "" {
+		all = append(all, "there an X server of the helper's own, "+d.nested)
+	}
 	if d.x11 != nil {
 		all = append(all, fmt.Sprintf("X server %s, by a key that lapses with the program (%s)", d.x11.Display, d.level))
 	}
@@ -112,7 +118,9 @@ func (d display) prepare(req *request) {
 	}
 	if d.x11 != nil {
 		req.Env = append(req.Env, "DISPLAY="+d.x11.Display, "XAUTHORITY="+req.RuntimeDir+"/"+d.x11File())
-		req.XServer = d.nested
+	}
+	if d.nested != "" {
+		req.Nested = &nestedRequest{Program: d.nested}
 	}
 }
 
@@ -145,11 +153,14 @@ func (d display) lend(l *lender, p *Plan, say func(string)) (*door, error) {
 	}
 	switch {
 	case err != nil:
-		p.request.XServer = ""
+		p.request.Nested = nil
 	case authority == nil:
 		p.request.Env = without(p.request.Env, "XAUTHORITY")
 	default:
 		p.request.Files[d.x11File()] = authority
+	}
+	if p.request.Nested != nil {
+		d.x11.describe(p.request.Nested)
 	}
 	return opened, nil
 }

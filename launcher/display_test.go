@@ -27,6 +27,8 @@ func TestPlanDisplay(t *testing.T) {
 		{both, "x11", "untrusted", display{asked: true, x11: x, level: X11Untrusted}, ""},
 		{both, "auto", "untrusted", display{asked: true, wayland: socket, x11: x, level: X11Untrusted}, ""},
 		{both, "auto", "nested", display{asked: true, x11: x, level: X11Nested, nested: "/usr/bin/Xephyr"}, ""},
+		{both, "wayland", "nested", display{asked: true, wayland: socket, level: X11Nested, nested: "/usr/bin/Xwayland"}, ""},
+		{both[2:], "", "nested", display{asked: true, wayland: socket, level: X11Nested, nested: "/usr/bin/Xwayland"}, ""},
 		{both, "none", "", display{asked: true}, ""},
 		{both[:2], "", "", display{x11: x, level: X11Trusted}, ""},
 		{nil, "", "", display{}, ""},
@@ -156,7 +158,16 @@ func TestX11Nested(t *testing.T) {
 		out, _ := o.Client("xwininfo", "-root", "-tree").Output()
 		return strings.Contains(string(out), `"xclock"`)
 	})
+	if out, err := o.Client("sh", "-c", "printf 'Xft.dpi: 144\nother.secret: 1\nXcursor.size: 48\n' | xrdb -merge && setxkbmap -layout us,de -variant ,nodeadkeys -option compose:caps").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	program := startTalk(t, o.run(o.environ("TEST_X11=nested")))
+	if got := program.say(t, `echo $(xrdb -query | tr -s '\t' ' ')`); got != "Xcursor.size: 48 Xft.dpi: 144" {
+		t.Errorf("the resources are %s", got)
+	}
+	if got := program.say(t, `echo $(setxkbmap -query | grep -e layout -e variant -e options)`); got != "layout: us,de variant: ,nodeadkeys options: compose:caps" {
+		t.Errorf("the keyboard is %s", got)
+	}
 	if at := program.say(t, "echo $DISPLAY"); at == o.Display || !strings.HasPrefix(at, ":") {
 		t.Fatalf("the program is on %s", at)
 	}
@@ -176,4 +187,19 @@ func TestX11Nested(t *testing.T) {
 	}
 	program.end(t)
 	nothingLeft(t, o.profile)
+}
+
+// Where there is only a compositor, the screen of its own is a window there.
+func TestX11NestedOnWayland(t *testing.T) {
+	p, run := sessionOwner(t)
+	env := append(startWeston(t, Account{Name: p.Owner, UID: p.OwnerUID, GID: gidOf(t, p.Owner), Home: "/home/" + p.Owner}), "TEST_X11=nested")
+	program := startTalk(t, run(env))
+	if got := program.say(t, "echo [$WAYLAND_DISPLAY] $(ps -o uid= -C Xwayland)"); got != fmt.Sprint("[] ", p.HelperUID) {
+		t.Errorf("the compositor's socket, and whose X server runs: %s", got)
+	}
+	if got := program.say(t, "xwd -root -silent -out /dev/null && echo sees"); got != "sees" {
+		t.Errorf("its own screen: %s", got)
+	}
+	program.end(t)
+	nothingLeft(t, p)
 }

@@ -111,6 +111,12 @@ func enter(args []string) (int, error) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	if s.wayland >= 0 { // an X server of the helper's own may need it
+		err := writeWith(conn, outcome{Listens: true}, maxOutcome, s.wayland)
+		if err := errors.Join(err, unix.Close(s.wayland)); err != nil {
+			return StatusFailed, err
+		}
+	}
 	x, err := startXServer(&req)
 	if err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
@@ -119,9 +125,6 @@ func enter(args []string) (int, error) {
 	served, err := openTerminal(req.Terminal, stdio)
 	if err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
-	}
-	if s.wayland >= 0 {
-		served = append(served, s.wayland)
 	}
 	stopLinks, err := serveLinks(&req, conn)
 	if err != nil {

@@ -1,12 +1,16 @@
 package launcher
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,9 +27,48 @@ type nestedServer struct{ pid int }
 // nestedWait is how long the server may take to be there.
 const nestedWait = 10 * time.Second
 
+// nestedRequest is what it is to be like.
+type nestedRequest struct {
+	Program   string   `json:"program"`             // Xephyr or Xwayland
+	Keyboard  []string `json:"keyboard,omitempty"`  // rules, model, layout, variant, options, as setxkbmap(1) takes them
+	Resources string   `json:"resources,omitempty"` // lines of RESOURCE_MANAGER
+}
+
+// options are the program's own. Xwayland is told of a frame where it knows of frames (from version 23 on).
+func (n *nestedRequest) options(title string) []string {
+	if filepath.Base(n.Program) == "Xephyr" {
+		return []string{"-resizeable", "-screen", "1280x800", "-title", title + " (sandbox)"}
+	}
+	if help, _ := exec.Command(n.Program, "-help").CombinedOutput(); bytes.Contains(help, []byte("-decorate")) {
+		return []string{"-decorate", "-geometry", "1280x800"}
+	}
+	return nil
+}
+
+// furnish gives the server the owner's resources and keyboard. Without them it can be used, too.
+func (n *nestedRequest) furnish(at x11.Display, key x11.Key, env []string) {
+	if n.Resources != "" {
+		if c, err := x11.Dial(context.Background(), at, key); err == nil {
+			_ = c.SetRootProperty("RESOURCE_MANAGER", []byte(n.Resources))
+			c.Close()
+		}
+	}
+	if len(n.Keyboard) != 5 {
+		return
+	}
+	args := []string{"-rules", n.Keyboard[0], "-model", n.Keyboard[1], "-layout", n.Keyboard[2], "-variant", n.Keyboard[3], "-option", ""}
+	if n.Keyboard[4] != "" {
+		args = append(args, "-option", n.Keyboard[4])
+	}
+	cmd := exec.Command("/usr/bin/setxkbmap", args...)
+	cmd.Env = env
+	_ = cmd.Run()
+}
+
 // startXServer starts the server that the request asks for, if it does, and makes the request's display that server.
 func startXServer(req *request) (*nestedServer, error) {
-	if req.XServer == "" {
+	n := req.Nested
+	if n == nil {
 		return nil, nil
 	}
 	name := "xauthority-nested-" + strconv.Itoa(os.Getpid())
@@ -46,27 +89,28 @@ func startXServer(req *request) (*nestedServer, error) {
 		return nil, err
 	}
 	defer null.Close()
-	argv := []string{req.XServer, "-displayfd", "3", "-auth", path, "-nolisten", "tcp", "-noreset", "-resizeable", "-screen", "1280x800", "-title", strings.Join(req.Argv[:1], "") + " (sandbox)"}
-	pid, err := req.Confined.start(req.XServer, argv, &syscall.ProcAttr{
+	argv := slices.Concat([]string{n.Program, "-displayfd", "3", "-auth", path, "-nolisten", "tcp", "-noreset"}, n.options(req.Argv[0]))
+	pid, err := req.Confined.start(n.Program, argv, &syscall.ProcAttr{
 		Dir: "/", Env: req.Env, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), number.Fd()},
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", req.XServer, err)
+		return nil, fmt.Errorf("start %s: %w", n.Program, err)
 	}
 	s := &nestedServer{pid}
 	number.Close()
 	display, err := readNumber(says)
 	if err != nil {
 		s.end()
-		return nil, fmt.Errorf("the X server of the helper's own does not start: %w; see why with: sandbox-audio run %s", err, filepath.Base(req.XServer))
+		return nil, fmt.Errorf("the X server of the helper's own does not start: %w; see why with: sandbox-audio run %s", err, filepath.Base(n.Program))
 	}
 	at := x11.Display{Number: display}
 	if err := keepFiles(req.RuntimeDir, map[string][]byte{name: key.Authority(at)}); err != nil {
 		s.end()
 		return nil, err
 	}
-	req.Env = append(without(req.Env, "DISPLAY", "XAUTHORITY"), "DISPLAY="+at.String(), "XAUTHORITY="+path)
+	req.Env = append(without(req.Env, "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY"), "DISPLAY="+at.String(), "XAUTHORITY="+path)
+	n.furnish(at, key, req.Env)
 	return s, nil
 }
 

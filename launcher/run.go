@@ -35,7 +35,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	}
 	signals := make(chan os.Signal, 16)
 	defer func() { go signal.Stop(signals) }() // takes as long as all else that is left to do then
-	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 2)}
+	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 3)}
 	defer r.close()
 	if err := r.start(way{argv: p.Enter}); err != nil { // what takes longest comes first
 		return StatusFailed, err
@@ -142,7 +142,7 @@ type running struct {
 	signals  chan os.Signal
 	listener *net.UnixListener
 	conn     *net.UnixConn
-	outcomes chan outcome // at most two; closed when the entry program is off the line
+	outcomes chan outcome // at most three; closed when the entry program is off the line
 	lineErr  error        // why, once outcomes is closed
 	ended    bool         // the program, by the entry program's word
 	become   *become
@@ -231,6 +231,11 @@ func (r *running) begin(out *stdio) (status int, err error) {
 			switch {
 			case !ok:
 				return StatusFailed, r.lost()
+			case first.Listens:
+				if r.ready.door != nil && first.wayland != nil {
+					r.ready.door.open(first.wayland, r.say)
+				}
+				continue
 			case first.Error != "" && (first.Code == StatusNotFound || first.Code == StatusFailed):
 				return first.Code, errors.New(printable(first.Error))
 			case first.Error != "":
@@ -242,9 +247,6 @@ func (r *running) begin(out *stdio) (status int, err error) {
 				out.terminal.suspend = func() { r.signals <- syscall.SIGTSTP }
 			}
 			out.started(first.PID, first.terminal)
-			if r.ready.door != nil && first.wayland != nil {
-				r.ready.door.open(first.wayland, r.say)
-			}
 			return 0, nil
 		}
 	}
@@ -266,7 +268,7 @@ func (r *running) group() error {
 func (r *running) listen() {
 	defer close(r.outcomes)
 	links := &linkOpener{say: r.say}
-	for n := 0; n < cap(r.outcomes); n++ {
+	for n := 0; n < cap(r.outcomes); n++ { // how it listens, how the program started, how it ended
 		var o outcome
 		if r.lineErr = receiveOutcome(r.conn, &o); r.lineErr != nil {
 			return

@@ -34,6 +34,27 @@ func (s xServer) dial() (*x11.Conn, x11.Display, error) {
 	return c, d, err
 }
 
+// describe tells an X server of the helper's own what the owner's is like: its keyboard, resolution, fonts and cursor. What the
+// owner's does not say stays as a server has it.
+func (s xServer) describe(n *nestedRequest) {
+	c, _, err := s.dial()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if resources, err := c.RootProperty("RESOURCE_MANAGER"); err == nil {
+		for line := range strings.Lines(string(resources)) {
+			if strings.HasPrefix(line, "Xft.") || strings.HasPrefix(line, "Xcursor.") {
+				n.Resources += strings.TrimRight(line, "\n") + "\n"
+			}
+		}
+	}
+	names, err := c.RootProperty("_XKB_RULES_NAMES")
+	if parts := strings.Split(string(names), "\x00"); err == nil && len(parts) >= 5 {
+		n.Keyboard = parts[:5]
+	}
+}
+
 // file is a file's name for what concerns the display.
 func (s xServer) file(kind string, more ...any) string {
 	name := kind + "-" + strings.Map(func(r rune) rune {

@@ -15,6 +15,7 @@ import (
 type Conn struct {
 	conn net.Conn
 	seq  uint16 // of the last request
+	root uint32 // the first screen's root window
 }
 
 var le = binary.LittleEndian
@@ -79,6 +80,15 @@ func (c *Conn) setup(key Key) error {
 		why := rest[:min(int(head[1]), len(rest))]
 		return fmt.Errorf("%w: %q", ErrRefused, strings.TrimSpace(string(why)))
 	}
+	if len(rest) < 32 {
+		return errShort
+	}
+	vendor := int(le.Uint16(rest[16:]))
+	screens := 32 + vendor + pad(vendor) + 8*int(rest[21]) // behind the vendor's name and the formats
+	if rest[20] == 0 || len(rest) < screens+4 {
+		return errShort
+	}
+	c.root = le.Uint32(rest[screens:])
 	return nil
 }
 

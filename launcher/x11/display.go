@@ -1,8 +1,9 @@
 // Package x11 is as much of an X client as lending somebody a display takes: it connects, makes and revokes keys by
-// the SECURITY extension, changes the list of local users who need no key, and reads and writes authority files.
+// the SECURITY extension, changes the list of local users who need no key, reads and writes what a display
+// tells of itself, and reads and writes authority files.
 //
 //	DISPLAY ─► Display ─┐
-//	Xauthority ─► Key ──┴─► Dial ─► Conn: GenerateKey, RevokeKey, AddUser, RemoveUser
+//	Xauthority ─► Key ──┴─► Dial ─► Conn: GenerateKey, RevokeKey, AddUser, RemoveUser, RootProperty
 //
 // The wire format is that of "X Window System Protocol", version 11, and "Security Extension Specification",
 // version 7.1; authority files are Xau(3)'s. A Conn is for one goroutine at a time.

@@ -31,7 +31,7 @@ var packages = []string{
 	"libasound2-plugins", "libc6-dev", "libglib2.0-bin", "libgtk-3-bin", "libsox-fmt-pulse", "make", "man-db", "mandoc", "mpv", "pavucontrol",
 	"pipewire", "pipewire-pulse", "procps", "pulseaudio", "pulseaudio-utils", "pulsemixer", "qemu-system-x86", "sox", "strace", "sudo", "sway",
 	"vlc-bin", "vlc-plugin-base", "wayland-utils", "weston", "wireplumber", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xdotool",
-	"xserver-xephyr", "xvfb", "zsh",
+	"xserver-xephyr", "xvfb", "xwayland", "zsh",
 }
 
 func main() {
