@@ -24,6 +24,8 @@ type devices struct {
 	sinks                  []sink
 	sources                []source
 
+	arbiter *reservations // of the owner's desktop; nil: there is none
+
 	link       *bridge.Link // to the owner's sound server; nil: none is played at
 	bridged    []*mixer.Sink
 	microphone *bridge.Source
@@ -111,6 +113,7 @@ func (d *devices) add(dev device.Sink) {
 	d.cards.Connect(dev)
 	s := sink{dev, mixer.NewSink(d.loop, dev, d.log)}
 	s.mixer.SetQuality(d.quality)
+	d.arbitrate(dev)
 	d.sinks = append(d.sinks, s)
 	d.server.AddSink(s.mixer)
 }
@@ -132,6 +135,7 @@ func (d *devices) addSource(dev device.Source) {
 	d.cards.Connect(dev)
 	s := source{dev, mixer.NewSource(d.loop, dev, d.log)}
 	s.mixer.SetQuality(d.quality)
+	d.arbitrate(dev)
 	d.sources = append(d.sources, s)
 	d.server.AddSource(s.mixer)
 }
@@ -183,6 +187,38 @@ func (d *devices) changed(card string, there bool) {
 	d.remove(func(dev device.Sink) bool { // the silence that auto is without cards, and names that mean another device now
 		return !slices.ContainsFunc(wanted, func(w device.Sink) bool { return w.Name() == dev.Name() })
 	})
+}
+
+// reserve has cards agreed upon with the owner's desktop, from now on: for the moment in which a sink learns what its card can do nobody is asked.
+func (d *devices) reserve(keeper *errandBoy) {
+	d.arbiter = newReservations(d.loop, keeper.send, d.retry)
+	keeper.card = d.arbiter.news
+	for _, s := range d.sinks {
+		d.arbitrate(s.device)
+	}
+	for _, s := range d.sources {
+		d.arbitrate(s.device)
+	}
+}
+
+func (d *devices) arbitrate(dev any) {
+	if d.arbiter != nil {
+		device.Arbitrate(dev, d.arbiter)
+	}
+}
+
+// retry has all that is on a card of a number try to open it again, or let it go.
+func (d *devices) retry(card int) {
+	for _, s := range d.sinks {
+		if device.IsOn(s.device, card) {
+			s.mixer.Retry()
+		}
+	}
+	for _, s := range d.sources {
+		if device.IsOn(s.device, card) {
+			s.mixer.Renew()
+		}
+	}
 }
 
 // names is the devices that play for people; written is the files that they write, and read those that sources read.

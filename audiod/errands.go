@@ -32,11 +32,14 @@ type errandKind int32
 
 const (
 	raiseThread errandKind = iota // Number is the id of a thread of the worker's; reported is the grant
+	takeCard                      // the number of a card; reported is whether it is ours, and what others do about it from then on
+	giveCard                      // of one that is closed
 )
 
 // report is what came of an errand.
 type report struct {
 	Grant *realtime.Grant `json:",omitempty"`
+	Card  *cardReport     `json:",omitempty"`
 }
 
 const maxReport = 16 << 10 // bytes
@@ -54,27 +57,36 @@ func (k *keeper) errands() (theirs *os.File, serve func(worker int), err error) 
 // runErrands does what one worker asks for, until it has ended.
 func (k *keeper) runErrands(at *os.File, worker int) {
 	defer at.Close()
+	cards := newReserver(func(r cardReport) { tell(at, report{Card: &r}) })
+	defer cards.close()
 	b := make([]byte, binary.Size(errand{}))
 	for {
-		n, err := at.Read(b)
-		if err != nil || n == 0 {
+		size, err := at.Read(b)
+		if err != nil || size == 0 {
 			return
 		}
 		var e errand
-		if _, err := binary.Decode(b[:n], binary.NativeEndian, &e); err != nil {
+		if _, err := binary.Decode(b[:size], binary.NativeEndian, &e); err != nil {
 			continue
 		}
-		switch e.Kind {
-		case raiseThread:
-			if isThread(worker, int(e.Number)) {
-				grant := realtime.Raise(worker, int(e.Number))
-				if grant.Kind != realtime.Realtime {
-					grant.Advice = k.realtimeAdvice()
-				}
-				tell(at, report{Grant: &grant})
-			}
+		n := int(e.Number)
+		switch {
+		case e.Kind == raiseThread && isThread(worker, n):
+			go k.raise(at, worker, n) // the system bus may take its time
+		case e.Kind == takeCard && n >= 0 && n <= maxCard:
+			cards.take(n)
+		case e.Kind == giveCard && n >= 0 && n <= maxCard:
+			cards.give(n)
 		}
 	}
+}
+
+func (k *keeper) raise(at *os.File, process, thread int) {
+	grant := realtime.Raise(process, thread)
+	if grant.Kind != realtime.Realtime {
+		grant.Advice = k.realtimeAdvice()
+	}
+	tell(at, report{Grant: &grant})
 }
 
 // realtimeAdvice is what gives the worker's user the right to a realtime thread (limits.conf(5)).
@@ -107,6 +119,7 @@ func tell(at *os.File, r report) {
 type errandBoy struct {
 	fd      int
 	granted func(realtime.Grant)
+	card    func(cardReport)
 }
 
 // newErrandBoy takes up the socket that the keeper left.
@@ -115,7 +128,7 @@ func newErrandBoy(l *loop.Loop, fd int) (*errandBoy, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("the keeper's socket: %w", err)
 	}
-	b := &errandBoy{fd: fd, granted: func(realtime.Grant) {}}
+	b := &errandBoy{fd: fd, granted: func(realtime.Grant) {}, card: func(cardReport) {}}
 	var w *loop.Watch
 	w, err := l.Watch(fd, loop.Readable, func(loop.Events) {
 		if !b.read() {
@@ -144,8 +157,14 @@ func (b *errandBoy) read() bool {
 		return false
 	}
 	var r report
-	if json.Unmarshal(bytes[:n], &r) == nil && r.Grant != nil {
+	if json.Unmarshal(bytes[:n], &r) != nil {
+		return true
+	}
+	if r.Grant != nil {
 		b.granted(*r.Grant)
+	}
+	if r.Card != nil {
+		b.card(*r.Card)
 	}
 	return true
 }

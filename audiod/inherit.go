@@ -52,6 +52,7 @@ func Inherited() (listeners []Listener, ready func(device string), opts Options,
 		left.Options.dials = firstListenerFD + left.Sockets
 		unix.CloseOnExec(left.Options.dials)
 	}
+	left.Options.reserves = left.Reserve
 	pipe := os.NewFile(readyFD, "ready")
 	return listeners, func(device string) { fmt.Fprintln(pipe, device); pipe.Close() }, left.Options, nil
 }

@@ -51,7 +51,8 @@ type Options struct {
 	Ask         []string      // makes this binary a process that asks the owner, by Ask, with a uid and a process id behind it; none: nobody is asked
 	IdleExit    time.Duration // without clients for so long, the worker ends; 0 is never
 
-	dials int // the worker's end of bridging.go; 0: none
+	dials    int  // the worker's end of bridging.go; 0: none
+	reserves bool // cards are reserved on the owner's desktop: reserving.go
 }
 
 const defaultUser = "sandbox-audio"
@@ -259,7 +260,7 @@ const (
 const keeperEnv = "SANDBOX_AUDIO_KEEPER"
 
 func (k *keeper) start() (*worker, error) {
-	options, err := legacyFile(legacy{k.opts, len(k.listeners), k.bridges()})
+	options, err := legacyFile(legacy{k.opts, len(k.listeners), k.bridges(), k.reserves()})
 	if err != nil {
 		return nil, err
 	}
@@ -367,6 +368,7 @@ type legacy struct {
 	Options Options
 	Sockets int
 	Bridge  bool // behind them comes a socket on which the keeper is asked for connections to the owner's sound server
+	Reserve bool // cards are reserved on the owner's desktop
 }
 
 // legacyFile is a nameless file in memory with l, to be read from its start.

@@ -63,6 +63,9 @@ func Work() error {
 		return err
 	}
 	defer devices.close()
+	if opts.reserves {
+		devices.reserve(errands)
+	}
 	names, files, read := devices.names()
 	written = append(written, files...)
 	cs := &clients{loop: l, rules: rules, refusals: refusals, log: log, held: map[uint32]int{}, server: server}

@@ -11,11 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"html"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"sandbox-audio/audiod/sessionbus"
 )
 
 // Answer is what came of a question.
@@ -66,7 +67,7 @@ var buttons = []struct {
 // Desktop shows q and waits for a button until ctx ends; then the notification is taken back. connected is called once there is a connection to
 // the bus, after which nothing is opened any more; its error ends the attempt. With an error the answer is Nobody.
 func Desktop(ctx context.Context, q Question, connected func() error) (Answer, error) {
-	bus, err := connect()
+	bus, err := sessionbus.Join()
 	if err != nil {
 		return Nobody, err
 	}
@@ -135,20 +136,4 @@ func answered(s *dbus.Signal, id uint32) (_ Answer, ok bool) {
 		}
 	}
 	return Nobody, false
-}
-
-// connect joins the session bus, and starts none.
-func connect() (*dbus.Conn, error) {
-	address := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); address == "" && dir != "" {
-		address = "unix:path=" + dir + "/bus"
-	}
-	if address == "" {
-		return nil, errors.New("there is no session bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set")
-	}
-	bus, err := dbus.Connect(address)
-	if err != nil {
-		return nil, fmt.Errorf("joining the session bus at %s: %w", address, err)
-	}
-	return bus, nil
 }

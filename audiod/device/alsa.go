@@ -37,6 +37,10 @@ type card struct {
 	smoother Smoother
 	stats    Stats
 
+	arbiter Arbiter // nil: nobody is asked
+	taken   bool    // from arbiter,
+	number  int     // the card of this number
+
 	controlled
 }
 
@@ -75,9 +79,21 @@ func (c *card) open() (endpoint, error) {
 		return p, err
 	}
 	c.found(p)
+	if err := c.take(p); err != nil {
+		return p, err
+	}
+	if err := c.prepare(p); err != nil {
+		c.give()
+		return p, explain(p, err)
+	}
+	return p, nil
+}
+
+// prepare opens p.
+func (c *card) prepare(p endpoint) error {
 	handle, format, err := negotiate(p)
 	if err != nil {
-		return p, explain(p, err)
+		return err
 	}
 	kernel := pcmKernel(handle.Fd())
 	rate, channels, period, buffer := int(handle.Rate()), int(handle.Channels()), int(handle.PeriodSize()), int(handle.BufferSize())
@@ -87,7 +103,7 @@ func (c *card) open() (endpoint, error) {
 	}
 	if err := cmp.Or(err, setTiming(kernel, c.size), kernel(alsa.SNDRV_PCM_IOCTL_PREPARE, nil)); err != nil {
 		handle.Close()
-		return p, explain(p, err)
+		return err
 	}
 	c.handle, c.kernel, c.format = handle, kernel, format.ours
 	c.bytes = make([]byte, buffer*channels*c.format.Size())
@@ -99,7 +115,7 @@ func (c *card) open() (endpoint, error) {
 		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", c.format, channels, rate, period, c.size),
 	}
 	c.fresh()
-	return p, nil
+	return nil
 }
 
 func (c *card) fresh() {
@@ -203,5 +219,6 @@ func (c *card) Close() error {
 	}
 	err := c.handle.Close()
 	c.handle, c.bytes = nil, nil
+	c.give()
 	return errors.Join(drop, err)
 }

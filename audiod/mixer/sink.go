@@ -144,7 +144,7 @@ func (s *Sink) grant(wish time.Duration) time.Duration {
 	return min(max(wish, lowest), highest)
 }
 
-// start opens the device wanted or, failing that, silence.
+// start opens the device wanted or, failing that, silence; or nothing yet.
 func (s *Sink) start() {
 	if s.open {
 		return
@@ -165,6 +165,9 @@ func (s *Sink) start() {
 			s.changed()
 		}
 		return
+	}
+	if errors.Is(err, device.ErrSoon) {
+		return // Renew is called
 	}
 	s.opened(s.silence(err))
 }
@@ -240,18 +243,27 @@ func (s *Sink) stop() {
 
 // Renew opens the device anew, and what plays goes on there: it is to be had again, or runs otherwise than it said.
 func (s *Sink) Renew() {
-	playing := s.open
+	playing := s.inUse()
 	s.stop()
 	if s.suspended {
 		return
 	}
-	s.start()
-	if playing {
-		s.sleep(0)
-	} else {
+	if s.start(); !playing {
 		s.stop()
+	} else if s.open {
+		s.sleep(0)
 	}
 }
+
+// Retry opens the device anew if something plays: it is to be had again, or not any more.
+func (s *Sink) Retry() {
+	if s.inUse() {
+		s.Renew()
+	}
+}
+
+// inUse reports whether the device is open, or should be.
+func (s *Sink) inUse() bool { return s.open || len(s.running) > 0 && !s.suspended }
 
 // Resize takes note that the device, which goes on at the same rate and channels, holds and needs otherwise than it said.
 func (s *Sink) Resize(conf device.Config) {
@@ -295,8 +307,9 @@ func (s *Sink) kick() {
 	if s.suspended {
 		return
 	}
-	s.start()
-	s.sleep(0)
+	if s.start(); s.open {
+		s.sleep(0)
+	}
 }
 
 // sleep has the cycle run after d.

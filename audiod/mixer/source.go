@@ -131,7 +131,9 @@ func (s *Source) update() {
 		s.stop()
 		return
 	}
-	s.start()
+	if s.start(); !s.open {
+		return
+	}
 	s.period = s.grant(maxCapture)
 	for _, o := range s.running {
 		s.period = min(s.period, s.grant(o.latency))
@@ -145,7 +147,7 @@ func (s *Source) schedule() {
 	s.timer.Set(now - now%s.period + s.period)
 }
 
-// start opens the device wanted or, failing that, silence.
+// start opens the device wanted or, failing that, silence; or nothing yet.
 func (s *Source) start() {
 	if s.open {
 		return
@@ -163,6 +165,9 @@ func (s *Source) start() {
 			s.changed()
 		}
 		return
+	}
+	if errors.Is(err, device.ErrSoon) {
+		return // Renew is called
 	}
 	s.begin(s.silence(err))
 }
