@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	quantum    = 1024                  // most frames mixed at once; what is wanted beyond is done in further rounds
+	quantum    = 2048                  // most frames mixed at once; what is wanted beyond is done in further rounds
 	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
 	minLatency = 5 * time.Millisecond
 	leastSleep = 40 * time.Millisecond  // on a device with a margin so long: whoever wakes up more often pays for that
