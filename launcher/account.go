@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -131,28 +130,6 @@ func helperName(owner Account, profile string) (string, error) {
 		return "", fmt.Errorf("the helper would be called %q, which useradd does not take (at most 32 characters of a-z, 0-9, - and _, a letter first): choose a shorter profile name", name)
 	}
 	return name, nil
-}
-
-// forbiddenGroups give the devices away that a helper must reach only through the daemon, or not at all.
-var forbiddenGroups = []string{"audio", "video", "input"}
-
-// inForbiddenGroups returns those of forbiddenGroups that the account belongs to.
-func inForbiddenGroups(a Account) ([]string, error) {
-	text, err := os.ReadFile("/etc/group")
-	if err != nil {
-		return nil, err
-	}
-	var in []string
-	for line := range strings.Lines(string(text)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
-		if len(f) != 4 || !slices.Contains(forbiddenGroups, f[0]) {
-			continue
-		}
-		if f[2] == strconv.Itoa(a.GID) || slices.Contains(strings.Split(f[3], ","), a.Name) {
-			in = append(in, f[0])
-		}
-	}
-	return in, nil
 }
 
 func groupExists(name string) bool {

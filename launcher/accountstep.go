@@ -33,7 +33,7 @@ func (s *accountStep) Check() (bool, error) {
 	if err := s.mustBeOurs(a); err != nil {
 		return false, err
 	}
-	groups, err := inForbiddenGroups(a)
+	groups, err := s.profile.stray(a)
 	if err != nil {
 		return false, err
 	}
@@ -84,7 +84,7 @@ func (s *accountStep) Apply() error {
 			return err
 		}
 	}
-	groups, err := inForbiddenGroups(a)
+	groups, err := s.profile.stray(a)
 	if err != nil {
 		return err
 	}

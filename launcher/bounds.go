@@ -24,6 +24,7 @@ type Bounds struct {
 	Memory      string            `toml:"memory,omitempty" json:"memory,omitempty"`             // at most, like "2G"; empty is no limit
 	Processes   int               `toml:"processes,omitempty" json:"processes,omitempty"`       // and threads, at most; 0 is no limit
 	CPU         int               `toml:"cpu_percent,omitempty" json:"cpu_percent,omitempty"`   // of one processor, at most; 0 is no limit
+	Groups      []string          `toml:"groups,omitempty" json:"groups,omitempty"`             // that the helper must be in, by root's leave
 	Umask       string            `toml:"umask,omitempty" json:"umask,omitempty"`               // octal; empty is the owner's
 	Environment map[string]string `toml:"environment,omitempty" json:"environment,omitempty"`   // beside what run gives
 }
@@ -118,6 +119,9 @@ func (f *facts) bound(p *Plan, b *Bounds) (err error) {
 	if p.request.Aside {
 		return nil
 	}
+	if err := f.groups(b.Groups); err != nil {
+		return err
+	}
 	p.request.Confined = confinement{NoNetwork: b.Network == NetworkOff, NoNewPrivs: b.NoNewPrivs, Nice: b.Nice}
 	l, _, err := b.limits()
 	if err != nil {
@@ -127,6 +131,16 @@ func (f *facts) bound(p *Plan, b *Bounds) (err error) {
 		return err
 	}
 	return f.limit(p, l)
+}
+
+// groups refuses a run without the groups that the profile promises.
+func (f *facts) groups(wanted []string) error {
+	for _, name := range wanted {
+		if !slices.Contains(f.profile.Groups, name) {
+			return fmt.Errorf("the helper %s is not in the group %s, as the profile says; put it there with: sandbox-audio setup --profile %s", f.profile.Helper, name, f.profile.Name)
+		}
+	}
+	return nil
 }
 
 // sockets refuses what programs without a network could not reach.

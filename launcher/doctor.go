@@ -239,18 +239,18 @@ func (d *doctor) account() {
 		d.trouble("helper", fmt.Sprintf("%s: %v", d.profile.Helper, err), d.setup(), FixSetup)
 		return
 	}
-	groups, err := inForbiddenGroups(a)
+	groups, err := d.profile.stray(a)
 	switch {
 	case err != nil:
 		d.trouble("helper", err.Error(), "", "")
 	case a.UID != d.profile.HelperUID || a.UID == 0 || a.UID == d.owner.UID:
 		d.trouble("helper", fmt.Sprintf("%s has the uid %d, not %d as setup made it", a.Name, a.UID, d.profile.HelperUID), "", "")
 	case len(groups) > 0:
-		d.trouble("helper", fmt.Sprintf("%s is in the group %s, which gives it the devices themselves", a.Name, strings.Join(groups, ", ")), d.setup(), FixSetup)
+		d.trouble("helper", fmt.Sprintf("%s is in the groups %s, which setup did not put it in", a.Name, strings.Join(groups, ", ")), d.setup(), FixSetup)
 	case a.Shell != nologin():
 		d.trouble("helper", fmt.Sprintf("%s can log in: its shell is %s", a.Name, a.Shell), d.setup(), FixSetup)
 	default:
-		d.fine("helper", fmt.Sprintf("%s (uid %d), in no group that gives devices", a.Name, a.UID))
+		d.fine("helper", fmt.Sprintf("%s (uid %d), in no group but its own and those of the profile", a.Name, a.UID))
 	}
 	if ownDir(d.profile.Home, d.profile.HelperUID, 0o700) {
 		d.fine("helper's home", "only the helper gets in")
@@ -326,6 +326,13 @@ func (d *doctor) daemon() {
 
 // bounds looks at whether the kernel can hold programs to what the profile says.
 func (d *doctor) bounds(config Config) {
+	if d.profile != nil {
+		if err := (&facts{profile: d.profile}).groups(config.Groups); err != nil {
+			d.trouble("groups", err.Error(), d.setup(), FixSetup)
+		} else if ok, err := (&groupsStep{&change{profile: d.profile}}).Check(); err == nil && !ok {
+			d.trouble("groups", "the helper is no longer in all of "+strings.Join(d.profile.Groups, ", "), d.setup(), FixSetup)
+		}
+	}
 	if name, to := namespacesClosed(d.root); config.Network == NetworkOff && name != "" {
 		d.trouble("network", fmt.Sprintf("the profile has it off, which the kernel does not let the helper have (%s forbids it): nothing is run", name), "sudo sysctl "+name+"="+to, "")
 	} else if config.Network == NetworkOff {

@@ -46,6 +46,8 @@ type Profile struct {
 	Rule       string  `json:"rule,omitempty"`     // in the sudoers folder; none where the owner is root
 	Tmpfiles   string  `json:"tmpfiles,omitempty"` // none where nothing reads tmpfiles.d
 	Shares     []Share `json:"shares,omitempty"`
+
+	Groups []string `json:"groups,omitempty"` // that the helper is in, beside its own
 }
 
 // shared is the record of what several profiles use; it goes with the last of them.

@@ -29,7 +29,8 @@ type change struct {
 
 // Setup makes or repairs the helper of owner's profile and all that belongs to it. It must run as root, except for a
 // dry run. Called twice it does what it does once. When the first setup of a profile fails, what it had made is undone.
-func Setup(owner Account, profile string, dryRun bool, report Report) error {
+// groups are those that the helper is in from then on, beside its own; nil leaves them as they are.
+func Setup(owner Account, profile string, groups []string, dryRun bool, report Report) error {
 	unlock, err := lockSetup(dryRun)
 	if err != nil {
 		return err
@@ -41,6 +42,15 @@ func Setup(owner Account, profile string, dryRun bool, report Report) error {
 	}
 	if err := c.prepare(); err != nil {
 		return err
+	}
+	for _, name := range groups {
+		if err := mayJoin(owner, name); err != nil {
+			return err
+		}
+	}
+	if groups != nil {
+		slices.Sort(groups)
+		c.profile.Groups = slices.Compact(groups)
 	}
 	return apply(c.steps(), dryRun, c.first, report)
 }
@@ -180,6 +190,9 @@ func (c *change) steps() []Step {
 		steps = append(steps, &serviceStep{c})
 	}
 	steps = append(steps, &accountStep{c}, &homeStep{c}, &entryStep{c}, &runDirStep{c})
+	if len(c.profile.Groups) > 0 {
+		steps = append(steps, &groupsStep{c})
+	}
 	if c.profile.Tmpfiles != "" {
 		steps = append(steps, &tmpfilesStep{c})
 	}
@@ -280,9 +293,9 @@ func removeEmpty(dir string) error {
 	return &fs.PathError{Op: "rmdir", Path: dir, Err: err}
 }
 
-// Elevate replaces this process by the same command under sudo. It returns only when it fails.
-func Elevate() error {
-	argv, err := elevated(os.Args[1:])
+// Elevate replaces this process by the same command, with more arguments, under sudo. It returns only when it fails.
+func Elevate(more ...string) error {
+	argv, err := elevated(slices.Concat(os.Args[1:], more))
 	if err != nil {
 		return fmt.Errorf("only root can do this: %w", err)
 	}

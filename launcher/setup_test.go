@@ -110,7 +110,7 @@ func quiet(string, Step) {}
 
 func mustSetup(t *testing.T, owner Account, profile string) *Profile {
 	t.Helper()
-	if err := Setup(owner, profile, false, quiet); err != nil {
+	if err := Setup(owner, profile, nil, false, quiet); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -139,7 +139,7 @@ func TestSetupAndTeardown(t *testing.T) {
 	for _, who := range []Account{root, owner} {
 		t.Run("as uid "+strconv.Itoa(who.UID), func(t *testing.T) {
 			before := snapshot(t)
-			if err := Setup(who, "default", true, quiet); err != nil {
+			if err := Setup(who, "default", nil, true, quiet); err != nil {
 				t.Fatal(err)
 			}
 			sameSnapshot(t, "after a dry run", snapshot(t), before)
@@ -273,7 +273,7 @@ func TestSetupRepairs(t *testing.T) {
 			if err := damage(); err != nil {
 				t.Fatal(err)
 			}
-			if err := Setup(owner, "default", false, quiet); err != nil {
+			if err := Setup(owner, "default", nil, false, quiet); err != nil {
 				t.Fatal(err)
 			}
 			sameSnapshot(t, "after the repair", snapshot(t), good)
@@ -283,7 +283,7 @@ func TestSetupRepairs(t *testing.T) {
 		if err := shell("userdel " + p.Helper)(); err != nil {
 			t.Fatal(err)
 		}
-		if err := Setup(owner, "default", false, quiet); err != nil {
+		if err := Setup(owner, "default", nil, false, quiet); err != nil {
 			t.Fatal(err)
 		}
 		checkHelper(t, p)
@@ -301,7 +301,7 @@ func TestSetupIsNotLedAstray(t *testing.T) {
 	if err := os.Symlink(outside, p.Home+"/.config"); err != nil {
 		t.Fatal(err)
 	}
-	if err := Setup(owner, "default", false, quiet); err == nil {
+	if err := Setup(owner, "default", nil, false, quiet); err == nil {
 		t.Error("setup went along a link out of the home")
 	}
 	mustTeardown(t, owner, "default", true)
@@ -343,7 +343,7 @@ func TestFailedSetupLeavesNothing(t *testing.T) {
 			}
 			defer os.Remove(path)
 			before := snapshot(t)
-			if err := Setup(owner, "default", false, quiet); err == nil || !strings.Contains(err.Error(), path) {
+			if err := Setup(owner, "default", nil, false, quiet); err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("error %v, without %s", err, path)
 			}
 			sameSnapshot(t, "after the failure", snapshot(t), before)
@@ -362,14 +362,14 @@ func TestAccountOfSomebodyElse(t *testing.T) {
 	}
 	defer runTool("userdel", name)
 	before := snapshot(t)
-	err = Setup(owner, "bank", false, quiet)
+	err = Setup(owner, "bank", nil, false, quiet)
 	if err == nil || !strings.Contains(err.Error(), "sandbox-audio did not make") {
 		t.Errorf("error %v", err)
 	}
 	sameSnapshot(t, "after the refusal", snapshot(t), before)
 	// The profile "sandbox" would have the same helper as "default".
 	mustSetup(t, owner, "default")
-	if err := Setup(owner, "sandbox", false, quiet); err == nil || !strings.Contains(err.Error(), "sandbox-audio did not make") {
+	if err := Setup(owner, "sandbox", nil, false, quiet); err == nil || !strings.Contains(err.Error(), "sandbox-audio did not make") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -456,7 +456,7 @@ func TestKeptHome(t *testing.T) {
 	if err := os.Chown(p.Home, p.HelperUID, p.HelperGID); err != nil {
 		t.Fatal(err)
 	}
-	if err := Setup(owner, "default", false, quiet); err == nil || !strings.Contains(err.Error(), "belongs to sat-other") {
+	if err := Setup(owner, "default", nil, false, quiet); err == nil || !strings.Contains(err.Error(), "belongs to sat-other") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -131,7 +131,7 @@ func silent(string, launcher.Step) {}
 // show does everything between setup and teardown, and fills the report.
 func (d *demo) show(ctx context.Context) error {
 	d.say("making a helper user")
-	if err := launcher.Setup(d.owner, demoProfile, false, silent); err != nil {
+	if err := launcher.Setup(d.owner, demoProfile, nil, false, silent); err != nil {
 		return err
 	}
 	profile, err := launcher.FindProfile(d.owner, demoProfile)

@@ -69,7 +69,7 @@ func fixFindings(owner launcher.Account, profile string, found []launcher.Findin
 		}
 	}
 	if needs(launcher.FixSetup) {
-		if err := launcher.AsRoot("setup", "--profile", profile); err != nil {
+		if err := setupAsRoot(owner, profile); err != nil {
 			return failed(err)
 		}
 	}

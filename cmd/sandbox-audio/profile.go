@@ -126,7 +126,8 @@ that fails the configuration is as it was.`,
 }
 
 func runProfileAdd(name string, settings []string, dryRun bool) error {
-	if _, err := ownerHimself(); err != nil {
+	owner, err := ownerHimself()
+	if err != nil {
 		return err
 	}
 	undo, err := launcher.AddTable(name, settings, dryRun)
@@ -134,9 +135,9 @@ func runProfileAdd(name string, settings []string, dryRun bool) error {
 		return err
 	}
 	if dryRun {
-		return runSetup(setupOptions{name, true})
+		return runSetup(setupOptions{profile: name, dryRun: true})
 	}
-	if err := launcher.AsRoot("setup", "--profile", name); err != nil {
+	if err := setupAsRoot(owner, name); err != nil {
 		if undoErr := undo(); undoErr != nil {
 			return undoErr
 		}
