@@ -26,9 +26,8 @@ type devices struct {
 
 	arbiter *reservations // of the owner's desktop; nil: there is none
 
-	link       *bridge.Link // to the owner's sound server; nil: none is played at
-	bridged    []*mixer.Sink
-	microphone *bridge.Source
+	link    *bridge.Link // to the owner's sound server; nil: none is played at
+	bridged []*session.Own
 }
 
 // sink is a device that clients play on.
@@ -79,13 +78,18 @@ func (d *devices) wantedSinks() ([]device.Sink, error) {
 }
 
 func (d *devices) wantedSources() ([]device.Source, error) {
-	if d.link != nil && (len(d.sourceSpecs) == 0 || slices.Equal(d.sourceSpecs, []string{auto})) {
-		return []device.Source{d.microphone}, nil
+	if d.listens() {
+		return nil, nil
 	}
 	return device.NewSources(d.sourceSpecs, d.loop)
 }
 
-// bridge lets clients play at the owner's sound server: each helper on a sink of his own, and everybody else on one more.
+// listens tells whether the microphone is the owner's sound server's.
+func (d *devices) listens() bool {
+	return d.link != nil && (len(d.sourceSpecs) == 0 || slices.Equal(d.sourceSpecs, []string{auto}))
+}
+
+// bridge lets clients play at the owner's sound server and record from it: each helper by streams of his own, and everybody else by one more of each.
 func (d *devices) bridge(dials int) error {
 	dial, err := dialer(d.loop, dials)
 	if err != nil {
@@ -93,19 +97,32 @@ func (d *devices) bridge(dials int) error {
 	}
 	d.link = bridge.New(d.loop, "sandbox-audio", d.log)
 	d.link.Connect(d.loop, dial)
-	d.microphone = d.link.NewSource("owner", "sandbox-audio")
-	at := func(name, title string) *mixer.Sink {
-		b := d.link.NewSink(name, title)
-		m := mixer.NewSink(d.loop, b, d.log)
-		m.SetQuality(d.quality)
-		b.OnChange(m.Renew)
-		b.OnResize(m.Resize)
-		d.bridged = append(d.bridged, m)
-		return m
+	shared := d.streams("owner", "sandbox-audio")
+	d.server.AddSink(shared.Sink)
+	if shared.Source != nil {
+		d.server.AddSource(shared.Source)
 	}
-	d.server.AddSink(at("owner", "sandbox-audio"))
-	d.server.Personal(func(user string) *mixer.Sink { return at(user, user+" (sandbox-audio)") })
+	d.server.Personal(func(user string) *session.Own { return d.streams(user, user) })
 	return nil
+}
+
+// streams are those of one user at the owner's sound server.
+func (d *devices) streams(name, title string) *session.Own {
+	out := d.link.NewSink(name, title)
+	sink := mixer.NewSink(d.loop, out, d.log)
+	sink.SetQuality(d.quality)
+	out.OnChange(sink.Renew)
+	out.OnResize(sink.Resize)
+	own := &session.Own{Sink: sink, Playing: func(t session.Title) { out.Show(t.Name, t.What, t.Icon) }, Recording: func(session.Title) {}}
+	if d.listens() {
+		in := d.link.NewSource(name, title)
+		own.Source = mixer.NewSource(d.loop, in, d.log)
+		own.Source.SetQuality(d.quality)
+		in.OnChange(own.Source.Renew)
+		own.Recording = func(t session.Title) { in.Show(t.Name, t.What, t.Icon) }
+	}
+	d.bridged = append(d.bridged, own)
+	return own
 }
 
 // add and remove give a sink to the server and take it back.
@@ -250,8 +267,11 @@ func (d *devices) close() {
 	for _, s := range d.sources {
 		s.mixer.Close()
 	}
-	for _, m := range d.bridged {
-		m.Close()
+	for _, own := range d.bridged {
+		own.Sink.Close()
+		if own.Source != nil {
+			own.Source.Close()
+		}
 	}
 	d.cards.Close()
 }

@@ -37,6 +37,7 @@ type Link struct {
 	tag     uint32
 	waiting []call
 	streams []stream // sinks and sources, to be made whenever the link comes up
+	made    uint32   // playback streams, so far
 	outbox  []byte
 	head    [native.HeaderSize]byte
 	headLen int

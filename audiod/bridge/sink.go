@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +26,8 @@ const (
 
 	frozen = time.Second // that much beyond what was heard is written to a server that stands still, and no more
 )
+
+const sinkIcon = "audio-card" // freedesktop.org's Icon Naming Specification has it
 
 var (
 	errClosed = errors.New("the device is closed")
@@ -65,7 +68,7 @@ type Sink struct {
 // NewSink makes a stream that the server's mixer shows as title, until Show tells more. It is there whenever the link is up.
 func (l *Link) NewSink(name, title string) *Sink {
 	s := &Sink{link: l, name: name, change: func() {}, resize: func(device.Config) {}, level: newLevel(l, false), channel: native.Invalid}
-	s.props = l.props(name, title, "audio-card")
+	s.props = l.props(name, title, sinkIcon)
 	s.onAnswer = s.measured
 	l.streams = append(l.streams, s)
 	if l.up {
@@ -79,9 +82,9 @@ func (l *Link) NewSink(name, title string) *Sink {
 func (s *Sink) OnChange(change func())              { s.change = change }
 func (s *Sink) OnResize(resize func(device.Config)) { s.resize = resize }
 
-// Show has the server's mixer show the stream under another title, what plays on it, and an icon of that name.
+// Show has the server's mixer show the stream under another title, what plays on it, and the icon of that name, if there is one.
 func (s *Sink) Show(title, what, icon string) {
-	s.link.show(&s.props, title, what, icon, native.OpUpdatePlaybackStreamProplist, s.channel)
+	s.link.show(&s.props, title, what, cmp.Or(icon, sinkIcon), native.OpUpdatePlaybackStreamProplist, s.channel)
 }
 
 // Name and Description are as in device.Sink.
@@ -96,7 +99,8 @@ func (s *Sink) sound([]byte)    {}
 func (s *Sink) create() {
 	spec, cmap := s.link.spec()
 	bytes := func(d time.Duration) uint32 { return uint32(spec.Bytes(d)) }
-	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
+	s.link.made++ // streams with the same SyncID would be corked and moved together
+	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, SyncID: s.link.made, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
 		Attr: native.BufferAttr{MaxLength: native.Invalid, TLength: bytes(serverLatency), Prebuf: bytes(2 * serverRequest), MinReq: bytes(serverRequest)}}
 	s.pending = true
 	s.link.call(native.OpCreatePlaybackStream, &m, s.created)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 // fragment is how much sound the server sends at a time.
 const fragment = 20 * time.Millisecond
+
+const sourceIcon = "audio-input-microphone"
 
 // Source is the server's default source as a device. There is a stream only while it is open, so that the owner's desktop shows the microphone
 // in use just when it is. Only the loop's goroutine may call it.
@@ -40,7 +43,7 @@ type Source struct {
 // NewSource makes a source that the server's mixer shows as title while it is open, until Show tells more.
 func (l *Link) NewSource(name, title string) *Source {
 	s := &Source{link: l, name: name, change: func() {}, level: newLevel(l, true), channel: native.Invalid}
-	s.props = l.props(name+".microphone", title, "audio-input-microphone")
+	s.props = l.props(name+".microphone", title, sourceIcon)
 	l.streams = append(l.streams, s)
 	return s
 }
@@ -48,9 +51,9 @@ func (l *Link) NewSource(name, title string) *Source {
 // OnChange sets the one function that is called when the link is there, or the stream is gone.
 func (s *Source) OnChange(change func()) { s.change = change }
 
-// Show has the server's mixer show the stream under another title, what is recorded with it, and an icon of that name.
+// Show has the server's mixer show the stream under another title, what is recorded with it, and the icon of that name, if there is one.
 func (s *Source) Show(title, what, icon string) {
-	s.link.show(&s.props, title, what, icon, native.OpUpdateRecordStreamProplist, s.channel)
+	s.link.show(&s.props, title, what, cmp.Or(icon, sourceIcon), native.OpUpdateRecordStreamProplist, s.channel)
 }
 
 // Name and Description are as in device.Source.

@@ -34,9 +34,10 @@ const (
 type Sink struct {
 	clock   loop.Clock
 	log     func(format string, args ...any)
-	wanted  device.Sink // the device asked for
-	device  device.Sink // the one in use: wanted, or silence while that cannot be had
-	trouble error       // why device is not wanted
+	wanted  device.Sink   // the device asked for
+	device  device.Sink   // the one in use: wanted, or silence while that cannot be had
+	trouble error         // why device is not wanted…
+	failed  time.Duration // …and since when
 	conf    device.Config
 	open    bool
 	timer   *loop.Timer
@@ -72,7 +73,7 @@ type Sink struct {
 }
 
 // NewSink makes a sink on dev, which it opens and closes once to learn what it can do. Where that fails the sink plays into silence
-// that keeps time, tries dev again whenever it starts to play, and says so to log.
+// that keeps time, tries dev again whenever something begins to play, and says so to log.
 func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
 	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, master: master{changed: func() {}}}
 	s.timer = clock.NewTimer(s.wake)
@@ -185,7 +186,7 @@ func (s *Sink) silence(err error) device.Config {
 		s.log("%s cannot play: %v; playing into silence until it can", s.wanted.Name(), err)
 	}
 	defer s.changed()
-	s.trouble = err
+	s.trouble, s.failed = err, s.clock.Now()
 	err = nil
 	if s.device == s.wanted {
 		s.device, err = device.New("null", s.clock)
@@ -476,6 +477,9 @@ func (s *Sink) lose(err error) {
 func (s *Sink) run(in *Input) {
 	s.running = append(s.running, in)
 	s.idleSince = 0
+	if s.open && s.device != s.wanted && s.clock.Now()-s.failed >= retryAfter {
+		s.Renew()
+	}
 	s.retarget()
 	s.kick()
 }

@@ -215,21 +215,6 @@ func (s *Server) real(k *sink) *sink {
 	return s.defaultSink
 }
 
-// Personal has make give each helper a sink of his own when he first connects: where the daemon is a client of the owner's sound server, that
-// one's mixer then shows them one by one.
-func (s *Server) Personal(make func(user string) *mixer.Sink) { s.personal = make }
-
-// settle gives a helper his own sink, where helpers have such.
-func (s *Server) settle(u *user) {
-	if s.personal == nil || u.view.own != nil {
-		return
-	}
-	m := s.personal(u.name)
-	s.AddSink(m)
-	i := slices.IndexFunc(s.sinks, func(k *sink) bool { return k.mixer == m })
-	u.view.own = s.sinks[i]
-}
-
 // shown is k as the client may know it.
 func (c *Session) shown(k *sink) *sink {
 	if c.grant == policy.Owner {

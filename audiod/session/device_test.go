@@ -14,9 +14,10 @@ import (
 func TestPersonalSinks(t *testing.T) {
 	r := newRig(t)
 	cards := map[string]*devicetest.Card{}
-	r.server.Personal(func(user string) *mixer.Sink {
+	quiet := func(string, ...any) {}
+	r.server.Personal(func(user string) *Own {
 		cards[user] = devicetest.New(r.clock, device.Config{})
-		return mixer.NewSink(r.clock, cards[user], func(string, ...any) {})
+		return &Own{Sink: mixer.NewSink(r.clock, cards[user], quiet), Playing: func(Title) {}, Recording: func(Title) {}}
 	})
 	owner, one, two := r.connect(ownerUID, policy.Owner, 35), r.connect(helperUID, policy.Playback, 35), r.connect(otherUID, policy.Playback, 35)
 	r.connect(helperUID, policy.Playback, 35)

@@ -17,8 +17,11 @@ import (
 // eventRoom is how much may be unread in an outbox that takes up what waits.
 const eventRoom = 4 << 10
 
-// announce tells all who subscribed to it, and may see an object of owner's, that something happened to it.
+// announce tells all who subscribed to it, and may see an object of owner's, that something happened to it; and the owner's sound server, where that shows it.
 func (s *Server) announce(event native.Event, index uint32, owner *Session) {
+	if f := event.Facility(); f == native.EventSinkInput || f == native.EventSourceOutput {
+		s.entitle(owner.user)
+	}
 	s.announceTo(event, index, func(c *Session) bool { return c.sees(owner) })
 }
 

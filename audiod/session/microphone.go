@@ -125,7 +125,7 @@ func (s *Server) route(r *record) *mixer.Source {
 	}
 	o := r.chosen
 	if !slices.Contains(s.sources, o) {
-		o = s.best()
+		o = s.microphone(r.session.user)
 	}
 	if open, _ := s.open(r.session.user); !open || o == nil || o.mixer.State().Suspended {
 		return s.quiet

@@ -49,7 +49,7 @@ type Server struct {
 	priority    func() Priority
 
 	users    map[uint32]*user
-	personal func(user string) *mixer.Sink // see Personal; nil: helpers play on the owner's default
+	personal func(user string) *Own // see Personal; nil: helpers play on the owner's default
 	sessions []*Session
 	streams  []*playback // of all sessions, in the order they came
 	records  []*record   // likewise

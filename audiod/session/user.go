@@ -37,6 +37,9 @@ type user struct {
 	volume []pcm.Volume // of each channel
 	muted  bool
 
+	own                *Own // nil where helpers have nothing of their own
+	playing, recording Title
+
 	mic microphone
 }
 
