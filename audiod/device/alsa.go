@@ -45,7 +45,7 @@ type card struct {
 }
 
 const (
-	cardBuffer = 200 * time.Millisecond
+	cardBuffer = 500 * time.Millisecond
 	cardPeriod = 20 * time.Millisecond
 	cardStall  = 4 * time.Second // without moving, and it counts as gone, as in sndiod
 )

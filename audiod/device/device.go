@@ -30,6 +30,7 @@ type Config struct {
 	Channels pcm.ChannelMap // of the frames Write takes and Read gives
 	Buffer   int            // frames a sink can hold between Write and the ear, of which a card may have fetched up to Margin more; or a source unread
 	Margin   int            // of a sink: frames below which Queued must not fall before the next Write, or an xrun threatens; 0: being late does no harm
+	Ahead    int            // of a sink that is a Rewinder: frames it can be written ahead of somebody in no hurry, less than Buffer; else 0
 	Linger   time.Duration  // how long the mixer keeps an idle sink open, fed with silence, because opening it costs something
 	Bits     int            // of a sink's samples in the hardware, where they are evenly spaced; else 0
 	Hardware string         // for people: the format the device really runs at, "s32le 2ch 48000Hz, period 480"
@@ -112,6 +113,13 @@ type Sink interface {
 	// Close stops the device at once, drops what is queued and lets the hardware go.
 	Close() error
 	Stats() Stats
+}
+
+// Rewinder is what a Sink is as well that gives back what it has not played.
+type Rewinder interface {
+	// Rewind takes back up to so many of the frames last written and returns how many these were, 0 where it cannot now. They are not heard, and
+	// what is written next takes their place.
+	Rewind(frames int) (int, error)
 }
 
 // Source is a capture device. Only the loop's goroutine may call it.

@@ -51,6 +51,8 @@ type swParams struct {
 }
 
 const (
+	pcmRewind = 1<<30 | unsafe.Sizeof(uint(0))<<16 | 'A'<<8 | 0x46 // SNDRV_PCM_IOCTL_REWIND: _IOW('A', 0x46, snd_pcm_uframes_t)
+
 	tstampEnable    = 1          // SNDRV_PCM_TSTAMP_ENABLE
 	tstampMonotonic = 1          // SNDRV_PCM_TSTAMP_TYPE_MONOTONIC
 	protoTstampType = 2<<16 | 12 // SNDRV_PROTOCOL_VERSION(2, 0, 12), the first in which tstampType counts

@@ -18,6 +18,7 @@ type pcmState struct {
 	state       alsa.PcmState
 	size        int
 	appl, hw    int
+	moved       time.Duration // when hw last did
 	prepared    int
 	unpluggable error // what every call says once the card is gone
 }
@@ -32,7 +33,7 @@ func (k *pcmState) call(request uintptr, arg unsafe.Pointer) error {
 		k.prepared++
 	case alsa.SNDRV_PCM_IOCTL_STATUS:
 		s := (*pcmStatus)(arg)
-		*s = pcmStatus{state: k.state, delay: k.appl - k.hw, avail: uint(k.size - (k.appl - k.hw))}
+		*s = pcmStatus{state: k.state, tstamp: unix.NsecToTimespec(int64(k.moved)), delay: k.appl - k.hw, avail: uint(k.size - (k.appl - k.hw))}
 	case alsa.SNDRV_PCM_IOCTL_WRITEI_FRAMES:
 		x := (*xferi)(arg)
 		switch k.state {
@@ -47,6 +48,10 @@ func (k *pcmState) call(request uintptr, arg unsafe.Pointer) error {
 		}
 		k.appl += x.result
 		k.state = alsa.SNDRV_PCM_STATE_RUNNING
+	case pcmRewind:
+		n := (*uint)(arg)
+		*n = uint(min(int(*n), k.appl-k.hw))
+		k.appl -= int(*n)
 	default:
 		return unix.ENOTTY
 	}
@@ -94,6 +99,33 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("%s, noticed by %s: queued %d, %v; state %d, prepared %d times, %d xruns", name, noticed, q, err, k.state, k.prepared, p.Stats().Xruns)
 			}
 		}
+	}
+}
+
+// What is taken back from a card counts as never written.
+func TestRewind(t *testing.T) {
+	p, k, clock := openFake(t, 96000)
+	if n, err := p.Rewind(480); n != 0 || err != nil {
+		t.Errorf("before anything is written: %d, %v", n, err)
+	}
+	p.Write(make([]float32, 2*9600))
+	clock.Advance(50 * time.Millisecond)
+	k.hw, k.moved = 2400, clock.Now()
+	if n, err := p.Rewind(4800); n != 4800 || err != nil || k.appl != 4800 {
+		t.Errorf("taken back %d, %v; %d are written", n, err, k.appl)
+	}
+	if q, err := p.Queued(); q != 2400 || err != nil {
+		t.Errorf("queued %d, %v", q, err)
+	}
+	if n, err := p.Write(make([]float32, 2*9600)); n != 9600-2400 || err != nil {
+		t.Errorf("took %d then, %v", n, err)
+	}
+	if n, err := p.Rewind(1 << 20); n != 9600 || err != nil {
+		t.Errorf("taken back all %d, %v", n, err)
+	}
+	k.unpluggable = unix.ENODEV
+	if _, err := p.Rewind(1); !errors.Is(err, ErrGone) {
+		t.Error(err)
 	}
 }
 

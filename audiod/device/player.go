@@ -2,6 +2,7 @@ package device
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/gen2brain/alsa"
 
@@ -17,6 +18,9 @@ const (
 	cardMargin = 10 * time.Millisecond
 	usbMargin  = 28 * time.Millisecond
 
+	// How far ahead a card is written while nobody is in a hurry: what sleeps until a third of that is left wakes four times a second.
+	cardAhead = 400 * time.Millisecond
+
 	cardLinger = 5 * time.Second // as PulseAudio: opening may click, and takes up to 0.1 s on USB
 )
 
@@ -30,6 +34,9 @@ func (c *player) Open() (Config, error) {
 		margin = usbMargin
 	}
 	c.config.Margin = min(int(framesIn(margin, c.config.Rate)), c.config.Buffer/2)
+	if ahead := int(framesIn(cardAhead, c.config.Rate)); ahead < c.config.Buffer {
+		c.config.Ahead = ahead
+	}
 	c.config.Linger = cardLinger
 	return c.config, nil
 }
@@ -60,4 +67,17 @@ func (c *player) Queued() (int, error) {
 	}
 	heard, err := c.position(c.moved-int64(c.status.delay), c.status.delay-(c.size-int(c.status.avail)))
 	return max(0, int(c.moved-heard)), err
+}
+
+// Rewind implements Rewinder.
+func (c *player) Rewind(frames int) (int, error) {
+	if running, err := c.look(); err != nil || !running {
+		return 0, err
+	}
+	n := uint(frames) // snd_pcm_uframes_t: what is wanted, then what it came to
+	if err := c.kernel(pcmRewind, unsafe.Pointer(&n)); err != nil {
+		return 0, c.gone("rewind", err)
+	}
+	c.moved -= int64(n)
+	return int(n), nil
 }

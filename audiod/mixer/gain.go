@@ -104,6 +104,9 @@ func (in *Input) aim() {
 	for i := range in.sink.conf.Channels {
 		in.users.aim(i, factor(in.opts.Gain, i, len(in.sink.conf.Channels)))
 	}
+	if in.running && (in.own.ramping || in.users.ramping) {
+		in.sink.recall()
+	}
 }
 
 // factor is channel i's of n in a list of one factor for each, for all, or (made for another device) of the highest that counts for all.

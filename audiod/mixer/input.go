@@ -61,6 +61,7 @@ type Input struct {
 	starved  bool // ran empty and said so, or has nothing to say because it never played
 	draining bool
 	end      int64 // of the sink's frames, where what the input has given so far ends; what the resampler still holds included
+	ahead    ahead // what may have to be given again
 	wait     int64 // of the sink's frames, before which it is silent: it is still heard where it was moved from
 
 	playingFor uint64 // bytes of its time since it last started
@@ -100,6 +101,7 @@ func (s *Sink) NewInput(opts InputOptions, listener Listener) (*Input, error) {
 		in.join(opts.Sync)
 	}
 	in.connect()
+	in.keeps()
 	s.inputs = append(s.inputs, in)
 	return in, nil
 }
@@ -171,8 +173,9 @@ func (in *Input) matching(to pcm.ChannelMap) *pcm.Matrix {
 	return pcm.NewMatrix(in.opts.Map, to)
 }
 
-// Close takes the input out. What the device has of it is still heard; the listener is not called again.
+// Close takes the input out. What the device has of it and does not give back is still heard; the listener is not called again.
 func (in *Input) Close() {
+	in.recall()
 	in.halt()
 	in.queue.free()
 	s := in.sink
@@ -193,6 +196,7 @@ func (in *Input) Attr() (BufferAttr, time.Duration) { return in.queue.attr, in.l
 // SetAttr asks for other buffer attributes; Attr then tells what was granted.
 func (in *Input) SetAttr(attr BufferAttr, mode LatencyMode) {
 	in.opts.Attr, in.opts.Latency = attr, mode
+	in.recall()
 	in.fit()
 	in.sink.retarget()
 	in.changed()
@@ -206,6 +210,7 @@ func (in *Input) fit() bool {
 	}
 	in.latency = latency
 	in.queue.setAttr(attr, in.opts.Latency)
+	in.keeps()
 	return true
 }
 
@@ -238,13 +243,18 @@ func (in *Input) SeekWrite(offset int64, mode int) {
 
 // changed looks at what a change of queue or state means: bytes to ask for, or something to play.
 func (in *Input) changed() {
-	if !in.running && !in.corked && in.queue.readable() {
+	if !in.running && !in.corked && in.ready() {
 		in.running = true
 		in.sink.run(in)
 	}
 	if n := in.queue.popMissing(); n > 0 {
 		in.listener.Wants(n)
 	}
+}
+
+// ready tells whether there is something to play now.
+func (in *Input) ready() bool {
+	return in.queue.readable() || in.ahead.back > 0 && (in.draining || !in.queue.inPrebuf)
 }
 
 func (in *Input) halt() {
@@ -265,6 +275,7 @@ func (in *Input) Cork(corked bool) {
 			member.queue.forcePrebuf()
 		}
 		if corked {
+			member.recall()
 			member.halt()
 			member.starved = true // silence that was asked for is no underrun
 		}
@@ -278,7 +289,9 @@ func (in *Input) Corked() bool { return in.corked }
 // Flush drops what is queued.
 func (in *Input) Flush() {
 	for _, member := range in.group {
+		member.recall()
 		member.queue.flush()
+		member.forget()
 		member.changed()
 	}
 }
@@ -312,7 +325,7 @@ func (in *Input) Drain() (done bool) {
 	return false
 }
 
-func (in *Input) empty() bool { return in.queue.length() < int64(in.queue.base) }
+func (in *Input) empty() bool { return in.ahead.back == 0 && in.queue.length() < int64(in.queue.base) }
 
 // over reports whether all there was has been heard, when that is so of the sink's frames up to upTo.
 func (in *Input) over(upTo int64) bool {
@@ -345,14 +358,19 @@ type Timing struct {
 // Timing is the stream's state now.
 func (in *Input) Timing() Timing {
 	s := in.sink
-	t := Timing{Playing: in.sounding && !s.suspended, WriteIndex: in.queue.write, ReadIndex: in.queue.read, PlayingFor: in.playingFor}
+	owed := in.owed()
+	t := Timing{Playing: in.sounding && !s.suspended, WriteIndex: in.queue.write, ReadIndex: in.queue.read - owed, PlayingFor: in.playingFor - min(in.playingFor, uint64(owed))}
 	if t.Playing {
 		t.Latency = s.duration(int(max(s.rendered, in.wait) - s.heard()))
 		if in.resampler != nil {
 			t.Latency += time.Duration(in.resampler.Delay() * float64(time.Second) / float64(in.opts.Spec.Rate))
 		}
 	} else {
-		t.Latency = s.duration(int(max(0, in.end-s.heard())))
+		end := in.end
+		if in.corked { // the rest is for later
+			end = min(end, max(s.rendered, in.wait))
+		}
+		t.Latency = s.duration(int(max(0, end-s.heard())))
 	}
 	if in.playingFor == 0 {
 		t.UnderrunFor = ^uint64(0)

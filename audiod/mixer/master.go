@@ -16,6 +16,7 @@ type master struct {
 	ports    device.Ports  // of the device wanted; nil where it has none
 	card     device.OnCard // the device wanted, where it is on one
 	changed  func()        // see OnChange
+	turning  func()        // called when gains are about to change; nil: nothing is to be done for it
 }
 
 // OnChange sets the one function that is called when the device has changed without being told to: its volume was turned by hand, something
@@ -105,6 +106,9 @@ func (m *master) aim() {
 			g = min(g/hardware[i], max(g, 1))
 		}
 		m.gains.aim(i, g)
+	}
+	if m.gains.ramping && m.turning != nil {
+		m.turning()
 	}
 }
 

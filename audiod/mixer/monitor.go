@@ -57,16 +57,20 @@ func (t *tap) Open() (device.Config, error) {
 	if t.input != nil && t.input.sink != t.sink {
 		return device.Config{}, fmt.Errorf("the stream plays elsewhere: %w", device.ErrGone)
 	}
+	t.sink.recall()
 	c := t.config()
 	t.ring = make([]float32, 2*c.Buffer*len(c.Channels))
 	t.open, t.written, t.read, t.base, t.since = true, 0, 0, 0, t.sink.clock.Now()
 	t.sink.taps = append(t.sink.taps, t)
+	t.sink.retarget()
 	t.hear(nil, min(t.sink.unheard(), c.Buffer)) // what is heard by then was mixed already
 	return c, nil
 }
 
 func (t *tap) Close() error {
 	t.sink.taps = slices.DeleteFunc(t.sink.taps, func(other *tap) bool { return other == t })
+	t.sink.firm = t.sink.rendered
+	t.sink.retarget()
 	t.open, t.ring = false, nil
 	return nil
 }

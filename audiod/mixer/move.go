@@ -19,6 +19,12 @@ func (in *Input) Move(to *Sink) {
 
 func (in *Input) move(to *Sink) {
 	from := in.sink
+	alike := func() bool {
+		return from.conf.Rate == to.conf.Rate && from.conf.Channels.String() == to.conf.Channels.String()
+	}
+	if alike() { // or what is taken back would be of no use there
+		in.recall()
+	}
 	left := in.Timing().Latency
 	in.fade()
 	running, sounding := in.running, in.sounding
@@ -26,7 +32,12 @@ func (in *Input) move(to *Sink) {
 	from.inputs = slices.DeleteFunc(from.inputs, func(other *Input) bool { return other == in })
 
 	in.sink, in.sounding = to, sounding
+	if !alike() {
+		in.ahead = ahead{}
+	}
+	in.ahead.held = in.ahead.back
 	in.connect()
+	in.keeps()
 	in.own.now, in.own.ramping = [len(in.own.now)]float32{}, true // comes up from silence
 	in.users.settle()
 	to.inputs = append(to.inputs, in)
@@ -34,7 +45,7 @@ func (in *Input) move(to *Sink) {
 
 	// What is left over there is reckoned as if it were here.
 	in.end = to.heard() + int64(to.frames(left))
-	in.wait = in.end
+	in.wait, in.ahead.end = in.end, in.end
 	to.lastSound = max(to.lastSound, in.end)
 	if in.running = running; running {
 		to.run(in)
@@ -52,15 +63,22 @@ func (in *Input) fade() {
 	if in.resampler != nil {
 		need = in.resampler.Need(n)
 	}
-	p := q.peek(need * q.base)
-	if !in.sounding || q.inPrebuf || len(p) < need*q.base {
-		return // there is nothing to go down with
-	}
-	src := make([]float32, need*int(in.opts.Spec.Channels))
-	pcm.Decode(src, p, in.opts.Spec.Format)
-	in.own.to, in.own.ramping = [len(in.own.to)]float32{}, true
+	down := func() { in.own.to, in.own.ramping = [len(in.own.to)]float32{}, true }
 	tail := make([]float32, n*len(s.conf.Channels))
-	in.blend(tail, src, n)
+	if in.ahead.back > 0 {
+		down()
+		in.sum(tail, in.ahead.next(n, len(s.conf.Channels)), true)
+	} else {
+		p := q.peek(need * q.base)
+		if !in.sounding || q.inPrebuf || len(p) < need*q.base {
+			return // there is nothing to go down with
+		}
+		src := make([]float32, need*int(in.opts.Spec.Channels))
+		pcm.Decode(src, p, in.opts.Spec.Format)
+		down()
+		frames, uniform := in.convert(src, n)
+		in.sum(tail, frames, uniform)
+	}
 	for i, x := range s.fading[:min(len(s.fading), len(tail))] {
 		tail[i] += x
 	}

@@ -24,9 +24,12 @@ func played(in *Input, before time.Duration) time.Duration {
 // A stream goes from card to card, of other rates too, at awkward moments: each frame is heard once, and the client's clock neither leaps nor runs
 // backwards.
 func TestMove(t *testing.T) {
-	for _, busy := range []bool{false, true} {
-		b := newBench(t, device.Config{})
-		card2, sink2 := b.second(device.Config{})
+	for _, c := range []struct {
+		busy  bool
+		cards device.Config
+	}{{false, device.Config{}}, {true, device.Config{}}, {false, deep}, {true, deep}} {
+		busy, b := c.busy, newBench(t, c.cards)
+		card2, sink2 := b.second(c.cards)
 		if busy { // where something plays already, more has been rendered than the newcomer left behind
 			in, err := sink2.NewInput(InputOptions{Spec: stereo16(48000), Map: pcm.StereoMap, Attr: BufferAttr{Whatever, Whatever, 0, Whatever}}, &player{t: t})
 			if err != nil {

@@ -18,6 +18,13 @@ func (in *Input) render(mix []float32, n int) {
 			return
 		}
 	}
+	if in.ahead.back > 0 {
+		k := in.again(mix, n, at)
+		at, n, mix = at+int64(k), n-k, mix[k*len(s.conf.Channels):]
+		if n == 0 {
+			return
+		}
+	}
 	need := n
 	if in.resampler != nil {
 		need = in.resampler.Need(n)
@@ -33,7 +40,9 @@ func (in *Input) render(mix []float32, n int) {
 			return
 		}
 	}
-	in.blend(mix, src, n)
+	frames, uniform := in.convert(src, n)
+	in.keep(frames, at, uniform || in.matrix == nil)
+	in.sum(mix, frames, uniform)
 	s.lastSound = at + int64(n)
 	if got > 0 {
 		in.end = at + int64(n-(need-got))
@@ -101,12 +110,13 @@ func (in *Input) dry(n int) {
 	}
 }
 
-// blend takes src, frames of the client's, to the device's rate and channels, and adds n frames to mix.
-func (in *Input) blend(mix, src []float32, n int) {
+// convert takes src, frames of the client's, to n frames at the device's rate and channels. They have the stream's own gains only where
+// those are not uniform and belong to channels that are gone after the matrix.
+func (in *Input) convert(src []float32, n int) (frames []float32, uniform bool) {
 	s := in.sink
 	channels, out := int(in.opts.Spec.Channels), len(s.conf.Channels)
-	uniform := in.own.uniform(channels)
-	if !uniform && in.matrix != nil { // the stream's gains belong to channels that will be gone after the matrix
+	uniform = in.own.uniform(channels)
+	if !uniform && in.matrix != nil {
 		scaled := s.scratch[1][:len(src)]
 		clear(scaled)
 		in.add(scaled, src, channels, in.own.now[:channels], in.own.to[:channels])
@@ -123,6 +133,12 @@ func (in *Input) blend(mix, src []float32, n int) {
 	if in.matrix != nil && out > channels {
 		src = in.remap(src, channels, out)
 	}
+	return src, uniform
+}
+
+// sum adds src, which convert made, to mix.
+func (in *Input) sum(mix, src []float32, uniform bool) {
+	out := len(in.sink.conf.Channels)
 	from, to := in.users.now, in.users.to
 	for i := range out {
 		switch {
@@ -133,7 +149,7 @@ func (in *Input) blend(mix, src []float32, n int) {
 		}
 	}
 	in.add(mix, src, out, from[:out], to[:out])
-	in.peak.add(pcm.Peak(src)*slices.Max(to[:out]), s.clock.Now())
+	in.peak.add(pcm.Peak(src)*slices.Max(to[:out]), in.sink.clock.Now())
 	in.own.settle()
 	in.users.settle()
 }

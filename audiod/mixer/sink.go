@@ -20,7 +20,7 @@ import (
 
 const (
 	quantum    = 2048                  // most frames mixed at once; what is wanted beyond is done in further rounds
-	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead: what is written cannot be taken back by cork or flush
+	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead of a device that gives nothing back: neither cork nor flush can undo it
 	minLatency = 5 * time.Millisecond
 	leastSleep = 40 * time.Millisecond  // on a device with a margin so long: whoever wakes up more often pays for that
 	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
@@ -48,7 +48,8 @@ type Sink struct {
 
 	inputs  []*Input
 	running []*Input      // those with something to play, or that let time pass
-	latency int           // frames written ahead, between the bounds
+	latency int           // frames to be written ahead, between the bounds
+	reach   int           // frames that are written ahead now: after a recall it takes some wake-ups to get that far
 	settled time.Duration // when the device is past its start
 
 	// What the device was found to need since it was opened.
@@ -57,7 +58,9 @@ type Sink struct {
 	slack int           // frames of reserve beyond its margin
 
 	taps      []*tap        // monitors that are listened to
-	rendered  int64         // frames mixed since the sink was made
+	rendered  int64         // frames mixed since the sink was made, and not taken back
+	firm      int64         // of those, the ones that cannot be taken back
+	until     time.Duration // when all of them have been heard
 	lastSound int64         // rendered, when an input last took part
 	idleSince time.Duration // when lastSound had been heard; 0 while not idle
 	peak      meter
@@ -76,6 +79,7 @@ type Sink struct {
 // that keeps time, tries dev again whenever something begins to play, and says so to log.
 func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
 	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, master: master{changed: func() {}}}
+	s.turning = s.recall
 	s.timer = clock.NewTimer(s.wake)
 	s.start()
 	s.stop()
@@ -142,6 +146,9 @@ func (s *Sink) grant(wish time.Duration) time.Duration {
 	margin := s.duration(s.conf.Margin)
 	lowest := max(minLatency, margin+min(margin, leastSleep)+s.duration(s.slack))
 	highest := max(lowest, min(maxLatency, s.duration(s.conf.Buffer)))
+	if s.patient(wish) {
+		highest = max(highest, s.duration(s.conf.Ahead))
+	}
 	return min(max(wish, lowest), highest)
 }
 
@@ -175,7 +182,7 @@ func (s *Sink) start() {
 
 // opened takes note that the device is open and runs at conf.
 func (s *Sink) opened(conf device.Config) {
-	s.open, s.idleSince = true, 0
+	s.open, s.idleSince, s.reach = true, 0, 0
 	s.configure(conf)
 	s.gains.settle()
 }
@@ -211,8 +218,12 @@ func (s *Sink) configure(conf device.Config) {
 		s.mix = make([]float32, quantum*len(conf.Channels))
 		s.usual = pcm.NewResampler(s.quality.Resampler, 1, usualRate(conf.Rate), conf.Rate)
 		for _, in := range s.inputs {
+			in.ahead = ahead{}
 			in.connect()
 		}
+	}
+	for _, in := range s.inputs {
+		in.keeps()
 	}
 	s.use(s.device)
 	s.fit(len(conf.Channels))
@@ -245,6 +256,7 @@ func (s *Sink) stop() {
 // Renew opens the device anew, and what plays goes on there: it is to be had again, or runs otherwise than it said.
 func (s *Sink) Renew() {
 	playing := s.inUse()
+	s.recall()
 	s.stop()
 	if s.suspended {
 		return
@@ -297,6 +309,7 @@ func (s *Sink) Suspend(suspended bool) {
 	}
 	s.suspended = suspended
 	if suspended {
+		s.recall()
 		s.stop()
 	} else if len(s.running) > 0 {
 		s.kick()
@@ -319,9 +332,12 @@ func (s *Sink) sleep(d time.Duration) {
 	s.timer.Set(s.due)
 }
 
-// retarget sets how far ahead to write: as little as the least patient running input was granted.
+// retarget sets how far ahead to write: as little as the least patient running input was granted, and no further than usual for monitors.
 func (s *Sink) retarget() {
 	least := s.grant(maxLatency)
+	if len(s.running) > 0 && len(s.taps) == 0 {
+		least = s.grant(s.running[0].wish)
+	}
 	for _, in := range s.running {
 		least = min(least, s.grant(in.wish))
 	}
@@ -352,7 +368,10 @@ func (s *Sink) wake() {
 		s.lose(err)
 		return
 	}
-	s.learn()
+	if s.learn() {
+		s.sleep(0) // what is queued may have been taken back for it
+		return
+	}
 	if queued == 0 && s.conf.Margin > 0 { // opened, or run dry
 		s.settled = s.clock.Now() + startTime
 	}
@@ -364,9 +383,10 @@ func (s *Sink) wake() {
 	if len(s.running) == 0 && s.rest(heard) {
 		return
 	}
-	for queued < s.latency || len(s.pending) > 0 {
+	s.reach = min(s.latency, max(2*s.reach, s.frames(maxLatency)))
+	for queued < s.reach || len(s.pending) > 0 {
 		if len(s.pending) == 0 {
-			n := min(quantum, s.latency-queued)
+			n := min(quantum, s.reach-queued)
 			s.cycle(n)
 			queued += n
 		}
@@ -380,6 +400,7 @@ func (s *Sink) wake() {
 			break // the device is full
 		}
 	}
+	s.until = s.clock.Now() + s.duration(max(0, queued))
 	sleep := max(0, queued) - s.reserve()
 	if s.clock.Now() < s.settled {
 		sleep = min(sleep, s.conf.Margin)
@@ -393,15 +414,15 @@ func (s *Sink) reserve() int {
 	if s.conf.Margin == 0 {
 		return 0
 	}
-	return max(s.conf.Margin+s.slack, s.latency/3)
+	return max(s.conf.Margin+s.slack, s.reach/3)
 }
 
 // learn looks whether the last sleep was too long: the device ran dry or, since the processor was late, nearly did. From then on, and until
 // the device is closed, more is held in reserve, whatever the clients wish for; they are told how much longer their buffers are to be
-// for it. PulseAudio's ALSA sink raises its watermark and its least latency by such steps, too (increase_watermark).
-func (s *Sink) learn() {
+// for it. PulseAudio's ALSA sink raises its watermark and its least latency by such steps, too (increase_watermark). It reports whether it was so.
+func (s *Sink) learn() bool {
 	if s.conf.Margin == 0 {
-		return
+		return false
 	}
 	step := s.frames(slackStep)
 	late := max(0, s.clock.Now()-s.due)
@@ -412,11 +433,12 @@ func (s *Sink) learn() {
 	}
 	slack = min(slack, s.frames(mostSlack), s.conf.Buffer-3*s.conf.Margin)
 	if slack <= s.slack {
-		return
+		return false
 	}
 	s.slack = slack
 	s.log("%s: written %v late (%d xruns so far); from now on at least %v ahead", s.device.Name(), late.Round(time.Millisecond), s.xruns, s.grant(0))
 	s.refit()
+	return true
 }
 
 // cycle renders n frames into pending.
@@ -434,10 +456,13 @@ func (s *Sink) cycle(n int) {
 			i--
 		}
 	}
-	for i, x := range s.fading[:min(len(s.fading), len(mix))] {
-		mix[i] += x
+	if len(s.fading) > 0 {
+		for i, x := range s.fading[:min(len(s.fading), len(mix))] {
+			mix[i] += x
+		}
+		s.fading = s.fading[min(len(s.fading), len(mix)):]
+		s.firm = s.rendered + int64(n)
 	}
-	s.fading = s.fading[min(len(s.fading), len(mix)):]
 	s.rendered += int64(n)
 	s.gains.amplify(mix, len(s.conf.Channels), s.frames(rampTime))
 	s.peak.add(s.limiter.Limit(mix), s.clock.Now())
@@ -468,6 +493,9 @@ func (s *Sink) rest(heard int64) bool {
 // lose deals with a device that failed while open: the inputs play on into silence, and the device is tried again when next needed.
 func (s *Sink) lose(err error) {
 	s.device.Close()
+	if s.conf.Ahead > 0 && len(s.taps) == 0 { // what was not heard is heard elsewhere
+		s.takeBack(min(s.frames(max(0, s.until-s.clock.Now())), int(s.rendered-s.firm)))
+	}
 	s.pending = nil
 	s.configure(s.silence(err))
 	s.sleep(0)
@@ -475,6 +503,7 @@ func (s *Sink) lose(err error) {
 
 // run and halt put an input among the running ones and take it out.
 func (s *Sink) run(in *Input) {
+	s.recall()
 	s.running = append(s.running, in)
 	s.idleSince = 0
 	if s.open && s.device != s.wanted && s.clock.Now()-s.failed >= retryAfter {

@@ -158,6 +158,16 @@ func (c *Card) Queued() (int, error) {
 	return int(c.written - c.played), nil
 }
 
+// Rewind implements device.Rewinder.
+func (c *Card) Rewind(frames int) (int, error) {
+	if err := c.usable("rewind"); err != nil {
+		return 0, err
+	}
+	n := min(frames, int(c.written-c.played))
+	c.written -= int64(n)
+	return n, nil
+}
+
 func (c *Card) usable(what string) error {
 	c.advance()
 	if c.gone {

@@ -142,7 +142,7 @@ func TestCardRecordsWithoutAllocating(t *testing.T) {
 
 func TestCardConforms(t *testing.T) {
 	clock := new(loop.Hand)
-	for _, c := range []device.Config{{}, {Rate: 44100, Channels: pcm.DefaultMap(6), Buffer: 3000, Margin: 64}} {
+	for _, c := range []device.Config{{}, {Ahead: 4800}, {Rate: 44100, Channels: pcm.DefaultMap(6), Buffer: 3000, Margin: 64}} {
 		devicetest.Conformance(t, devicetest.Bench{
 			Make: func(*testing.T) device.Sink { return devicetest.New(clock, c) },
 			Now:  clock.Now,

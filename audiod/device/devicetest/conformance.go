@@ -36,6 +36,7 @@ func Conformance(t *testing.T, b Bench) {
 	t.Run("fill", b.fill)
 	t.Run("flow", b.flow)
 	t.Run("late", b.late)
+	t.Run("rewind", b.rewind)
 	if !raceDetector {
 		t.Run("allocations", b.allocations)
 	}
@@ -289,6 +290,40 @@ func (b Bench) late(t *testing.T) {
 	s.Close()
 	if x := s.Stats().Xruns; x != 4 {
 		t.Fatal("xruns, forgotten at close or counted then:", x)
+	}
+}
+
+// rewind: a device that can be written far ahead gives back what it has not played, and is not disturbed by it.
+func (b Bench) rewind(t *testing.T) {
+	s, c := b.open(t)
+	if c.Ahead == 0 {
+		return
+	}
+	if c.Ahead < 0 || c.Ahead >= c.Buffer {
+		t.Fatalf("%d frames ahead in a buffer of %d", c.Ahead, c.Buffer)
+	}
+	r := s.(device.Rewinder)
+	for round := range 5 {
+		write(t, s, silence(c, c.Ahead-queued(t, s)))
+		b.Pass(50 * time.Millisecond)
+		start, before := b.Now(), queued(t, s)
+		n, err := r.Rewind(before - 4*c.Margin)
+		after := queued(t, s)
+		if err != nil || n < before-4*c.Margin-int(b.since(c, start))-b.slack(c) || n > before-4*c.Margin {
+			t.Fatalf("round %d: of %d frames %d were taken back, %v", round, before, n, err)
+		}
+		if off := before - n - after; off < -b.slack(c) || off > int(b.since(c, start))+b.slack(c) {
+			t.Errorf("round %d: of %d frames %d were taken back, and %d are left", round, before, n, after)
+		}
+		if more, err := r.Rewind(c.Buffer); err != nil || more > after+b.slack(c) {
+			t.Errorf("round %d: of %d frames %d were taken back, %v", round, after, more, err)
+		}
+	}
+	if s.Close(); s.Stats().Xruns > 5 { // one for each time that all was taken back
+		t.Errorf("%d xruns", s.Stats().Xruns)
+	}
+	if n, err := r.Rewind(1); err == nil || n != 0 {
+		t.Error("rewind while closed:", n, err)
 	}
 }
 
