@@ -42,10 +42,11 @@ var forwarded = []os.Signal{
 // the request from there, runs the program as its child in a session of its own, passes signals on, and tells how
 // the program ended. When run goes away the program is ended. Enter returns the exit status of the process.
 func Enter(args []string) int {
-	// The program dies with the thread that started it (PR_SET_PDEATHSIG), which therefore must be one that stays.
-	runtime.LockOSThread()
-	if len(args) > 0 && !strings.HasPrefix(args[0], runSocket) && args[0] != confinedArg {
-		signal.Notify(make(chan os.Signal, 1)) // takes and drops every signal, which costs milliseconds
+	if len(args) > 0 && !strings.HasPrefix(args[0], runSocket) { // for those see enter
+		runtime.LockOSThread()
+		if args[0] != confinedArg {
+			signal.Notify(make(chan os.Signal, 1)) // takes and drops every signal, which costs milliseconds
+		}
 	}
 	var code int
 	var err error
@@ -90,12 +91,12 @@ func enter(args []string) (int, error) {
 	if cred, err := peerCred(conn); err != nil || int(cred.Uid) != ownerUID {
 		return StatusFailed, fmt.Errorf("the caller is not uid %d: %w", ownerUID, err)
 	}
+	if err := heedSignals(); err != nil { // while run collects the request
+		return StatusFailed, err
+	}
 	req, stdio, err := receiveRequest(conn)
 	if err != nil {
 		return StatusFailed, fmt.Errorf("read the request: %w", err)
-	}
-	if err := heedSignals(); err != nil {
-		return StatusFailed, err
 	}
 	if err := req.Confined.Group.held("/"); err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
@@ -117,6 +118,8 @@ func enter(args []string) (int, error) {
 			return StatusFailed, err
 		}
 	}
+	// What dies with the thread that started it (PR_SET_PDEATHSIG) needs one that stays. Not before: each wait on such a one costs more.
+	runtime.LockOSThread()
 	x, err := startXServer(&req)
 	if err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
