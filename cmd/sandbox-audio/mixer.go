@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/gdamore/tcell/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -46,17 +45,11 @@ func runMixer(server string) error {
 	if view.st, err = statusOf(c); err != nil {
 		return err
 	}
-	screen, err := tcell.NewScreen()
-	if err == nil {
-		err = screen.Init()
-	}
+	screen, err := openScreen(os.Getenv)
 	if err != nil {
 		return fmt.Errorf("this terminal cannot show the mixer: %w", err)
 	}
-	defer screen.Fini()
-	events, quit := make(chan tcell.Event), make(chan struct{})
-	defer close(quit)
-	go screen.ChannelEvents(events, quit)
+	defer screen.close()
 	tick := time.NewTicker(mixerTick)
 	defer tick.Stop()
 
@@ -78,28 +71,30 @@ func runMixer(server string) error {
 	}
 	for {
 		view.draw(screen)
+		if err := screen.show(); err != nil {
+			return err
+		}
 		select {
 		case <-tick.C:
 			look()
-		case e, ok := <-events:
-			key, isKey := e.(*tcell.EventKey)
-			switch {
-			case !ok:
+		case <-screen.resized:
+			if err := screen.fit(); err != nil {
+				return err
+			}
+		case key, ok := <-screen.keys:
+			if !ok {
 				return nil
-			case !isKey:
-				screen.Sync() // another size
-			default:
-				do, leave := view.press(key)
-				if leave {
-					return nil
+			}
+			do, leave := view.press(key)
+			if leave {
+				return nil
+			}
+			if do != nil && c != nil {
+				view.said = ""
+				if err := do(c); err != nil {
+					view.said = err.Error()
 				}
-				if do != nil && c != nil {
-					view.said = ""
-					if err := do(c); err != nil {
-						view.said = err.Error()
-					}
-					look()
-				}
+				look()
 			}
 		}
 	}
