@@ -56,8 +56,8 @@ func report(b *testing.B, of string, streams, rate int, played [][]steadiness) {
 		sums = append(sums, sum(rounds))
 	}
 	figures := func(f func(steadiness) float64) (fs []figure) {
-		for _, s := range sums {
-			if s.slowest == 0 {
+		for i, s := range sums {
+			if len(played[i]) == 0 {
 				fs = append(fs, figure{none, ""})
 			} else {
 				fs = append(fs, figure{f(s), ""})

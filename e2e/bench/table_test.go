@@ -44,7 +44,7 @@ func tell(b *testing.B, kind, of, unit, format string, more bool, figures ...fig
 		}
 	}
 	ratio := "-"
-	if better != 0 && !math.IsNaN(better) {
+	if better != 0 && !math.IsNaN(better) && !math.IsNaN(figures[0].value) {
 		ratio = fmt.Sprintf("%.2f", figures[0].value/better)
 		b.ReportMetric(figures[0].value/better, unit+"-ratio")
 	}
