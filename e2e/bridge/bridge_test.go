@@ -4,14 +4,18 @@ package bridge_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"sandbox-audio/audiod/native"
 	"sandbox-audio/e2e/need"
 	"sandbox-audio/e2e/rig"
 	"sandbox-audio/e2e/sound"
@@ -61,15 +65,18 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 		done := background(t, helper, d.TCP, "paplay", short)
 		defer done()
 		need.Eventually(t, 5*time.Second, func() string {
-			out := must(t, owner, peer.Unix, "pactl", "list", "sink-inputs")
-			for _, stream := range strings.Split(out, "Sink Input #") {
-				if strings.Contains(stream, helper.Name) && strings.Contains(stream, "Corked: no") {
+			for _, in := range inputs(t, peer, owner) {
+				if in.Props["application.name"] == "paplay ("+helper.Name+")" && strings.Contains(in.Props["media.name"], "sa-tone") && !in.Corked {
 					return ""
 				}
 			}
-			return "the server shows no stream of " + helper.Name + ": " + out
+			return fmt.Sprintf("the server does not show what %s plays: %+v", helper.Name, inputs(t, peer, owner))
 		})
 	})
+	t.Run("is turned", func(t *testing.T) { turned(t, peer, d, owner, helper, long) })
+	if peer.Name == "PulseAudio" { // PipeWire 0.3.65 lets nobody end a stream, not even paplay's
+		t.Run("is ended", func(t *testing.T) { ended(t, peer, d, owner, helper, long) })
+	}
 	need.Eventually(t, 5*time.Second, func() string {
 		if n := len(d.Status(t).Streams); n > 0 {
 			return "the last player's stream is still there"
@@ -118,6 +125,146 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	})
 	if log := d.Log(); strings.Contains(log, "panic") {
 		t.Error("the daemon crashed")
+	}
+}
+
+// stream is a sink input or source output as the owner's mixer shows it.
+type stream struct {
+	Index  int
+	Corked bool
+	Mute   bool
+	Volume map[string]struct {
+		Percent string `json:"value_percent"`
+	}
+	Props map[string]string `json:"properties"`
+}
+
+func (s stream) volume() string { return s.Volume["front-left"].Percent }
+
+// inputs is what the owner's server plays, and outputs who records there.
+func inputs(t *testing.T, peer *rig.Peer, owner need.User) []stream {
+	return streams(t, peer, owner, "sink-inputs")
+}
+func outputs(t *testing.T, peer *rig.Peer, owner need.User) []stream {
+	return streams(t, peer, owner, "source-outputs")
+}
+
+func streams(t *testing.T, peer *rig.Peer, owner need.User, kind string) (all []stream) {
+	t.Helper()
+	out := must(t, owner, peer.Unix, "pactl", "--format=json", "list", kind)
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return all
+}
+
+// ours is the stream of that user.
+func ours(all []stream, user need.User) (s stream, ok bool) {
+	for _, s := range all {
+		if strings.Contains(s.Props["application.name"], user.Name) {
+			return s, true
+		}
+	}
+	return s, false
+}
+
+// kill ends a stream at the owner's server, as pavucontrol does; pactl cannot.
+func kill(t *testing.T, peer *rig.Peer, op native.Op, s stream) {
+	t.Helper()
+	c, err := native.Dial(t.Context(), peer.Unix, "mixer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Call(op, &native.ByIndex{Index: uint32(s.Index)}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shows waits until the owner's mixer shows a stream that helper plays.
+func shows(t *testing.T, peer *rig.Peer, owner, helper need.User) (in stream) {
+	t.Helper()
+	need.Eventually(t, 5*time.Second, func() (lack string) {
+		var ok bool
+		if in, ok = ours(inputs(t, peer, owner), helper); !ok || in.Corked {
+			return fmt.Sprintf("the server's mixer shows %+v", in)
+		}
+		return ""
+	})
+	return in
+}
+
+// turned has the volume and mute of the helper's stream changed in the owner's mixer and in ours.
+func turned(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User, long string) {
+	defer background(t, helper, d.Unix, "paplay", long)()
+	index := strconv.Itoa(shows(t, peer, owner, helper).Index)
+	device := "pulse:" + helper.Name
+	both := func(volume float64, muted bool) {
+		t.Helper()
+		need.Eventually(t, 5*time.Second, func() string {
+			in, _ := ours(inputs(t, peer, owner), helper)
+			for _, dev := range d.Status(t).Devices {
+				switch {
+				case dev.Name != device:
+				case math.Round(dev.Volume) == volume && dev.Muted == muted && in.volume() == fmt.Sprint(volume)+"%" && in.Mute == muted:
+					return ""
+				default:
+					return fmt.Sprintf("the device is at %v, muted %v, the owner's mixer shows %s, muted %v; want %v, muted %v", dev.Volume, dev.Muted, in.volume(), in.Mute, volume, muted)
+				}
+			}
+			return "the helper has no device"
+		})
+	}
+	both(100, false)
+	must(t, owner, peer.Unix, "pactl", "set-sink-input-volume", index, "40%")
+	must(t, owner, peer.Unix, "pactl", "set-sink-input-mute", index, "1")
+	both(40, true)
+	must(t, owner, d.Unix, rig.Binary(t), "volume", "--server", d.Unix, device, "60")
+	must(t, owner, d.Unix, rig.Binary(t), "mute", "--server", d.Unix, device, "off")
+	both(60, false)
+	must(t, owner, peer.Unix, "pactl", "set-sink-input-volume", index, "100%")
+	both(100, false)
+}
+
+// ended has the helper's streams ended in the owner's mixer, and others made in their place.
+func ended(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User, long string) {
+	gone := func(kind string) {
+		t.Helper()
+		need.Eventually(t, 5*time.Second, func() string {
+			if s, ok := ours(streams(t, peer, owner, kind), helper); ok {
+				return fmt.Sprintf("%+v is still there", s)
+			}
+			return ""
+		})
+		time.Sleep(300 * time.Millisecond) // in which it must not come back
+		if s, ok := ours(streams(t, peer, owner, kind), helper); ok {
+			t.Errorf("ended by the owner, it is there again: %+v", s)
+		}
+	}
+	done := background(t, helper, d.Unix, "paplay", long)
+	kill(t, peer, native.OpKillSinkInput, shows(t, peer, owner, helper))
+	gone("sink-inputs")
+	if st := d.Status(t); len(st.Streams) != 1 {
+		t.Errorf("the helper's player has ended with it: %+v", st.Streams)
+	}
+	done()
+	done = background(t, helper, d.Unix, "paplay", long)
+	shows(t, peer, owner, helper)
+	done()
+
+	for range 2 {
+		done = background(t, helper, d.Unix, "parec", "--raw", "--client-name=Call", "/dev/null")
+		var out stream
+		need.Eventually(t, 5*time.Second, func() (lack string) {
+			var ok bool
+			if out, ok = ours(outputs(t, peer, owner), helper); !ok || out.Props["application.name"] != "Call ("+helper.Name+")" {
+				return fmt.Sprintf("the server's mixer shows %+v", out)
+			}
+			return ""
+		})
+		kill(t, peer, native.OpKillSourceOutput, out)
+		gone("source-outputs")
+		done()
 	}
 }
 
