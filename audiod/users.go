@@ -3,7 +3,6 @@ package audiod
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os/user"
 	"strconv"
 	"strings"
@@ -51,10 +50,11 @@ func perUser[V any](entries []string, parse func(value string) (V, error), tell 
 // parseCeiling reads a volume in decibels.
 func parseCeiling(value string) (pcm.Volume, error) {
 	db, err := strconv.ParseFloat(value, 64)
-	if err != nil || !(db >= -100 && db <= 20) {
+	v, ok := session.Ceiling(db)
+	if err != nil || !ok {
 		return 0, errors.New("it is from -100 to 20 decibels")
 	}
-	return pcm.VolumeOf(float32(math.Pow(10, db/20))), nil
+	return v, nil
 }
 
 func parseAccess(value string) (memory.Access, error) {

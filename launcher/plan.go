@@ -37,6 +37,7 @@ type Plan struct {
 	DaemonUID int
 	Output    io.Writer // takes what the program writes, in place of our own standard output and error; nil without
 	Notes     []string  // what is not as setup leaves it, and how to repair it
+	rules     Rules     // as far as they are the sound daemon's
 	display   display
 	lent      []string      // the devices that the program may open
 	lend      []string      // has them lent; empty for nothing
@@ -164,6 +165,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 	if !f.socketDir {
 		p.Addresses = p.Addresses[1:]
 	}
+	p.rules = config.Rules
 	p.Daemon = []string{f.self, "daemon"}
 	for _, addr := range p.Addresses {
 		p.Daemon = append(p.Daemon, "--listen", addr)

@@ -22,6 +22,8 @@ type Sound interface {
 
 // Session is the owner's connection to the daemon. While it lasts the daemon does not leave for want of clients.
 type Session interface {
+	// Rule has the daemon, which may have been started under others, go by these rules for a helper from now on.
+	Rule(helperUID int, rules *Rules) error
 	// Done is closed when the connection has ended, which, without Close, means that the daemon has.
 	Done() <-chan struct{}
 	Close() error
@@ -100,8 +102,15 @@ func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 	}
 	switch len(missing) {
 	case 0:
-		l.session, err = l.sound.Connect(ctx, l.plan.Addresses[0])
-		return err == nil, err
+		session, err := l.sound.Connect(ctx, l.plan.Addresses[0])
+		if err != nil {
+			return false, err
+		}
+		if err := session.Rule(l.plan.Helper.UID, &l.plan.rules); err != nil {
+			return true, errors.Join(fmt.Errorf("tell the sound daemon the profile's rules: %w", err), session.Close())
+		}
+		l.session = session
+		return true, nil
 	case len(l.plan.Addresses):
 		return false, errNobody
 	}

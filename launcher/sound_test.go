@@ -18,22 +18,32 @@ import (
 )
 
 // plainSound connects and speaks no protocol, as the test's daemon does.
-type plainSound struct{}
+type plainSound struct {
+	told *[]Rules // what the daemon was told, unless nil
+}
 
 type plainSession struct {
 	net.Conn
 	done chan struct{}
+	told *[]Rules
 }
 
 func (s plainSession) Done() <-chan struct{} { return s.done }
 
-func (plainSound) Connect(ctx context.Context, addr string) (Session, error) {
+func (s plainSession) Rule(_ int, r *Rules) error {
+	if s.told != nil {
+		*s.told = append(*s.told, *r)
+	}
+	return nil
+}
+
+func (p plainSound) Connect(ctx context.Context, addr string) (Session, error) {
 	network, where, _ := strings.Cut(addr, ":")
 	conn, err := new(net.Dialer).DialContext(ctx, network, where)
 	if err != nil {
 		return nil, err
 	}
-	s := plainSession{conn, make(chan struct{})}
+	s := plainSession{conn, make(chan struct{}), p.told}
 	go func() {
 		io.Copy(io.Discard, conn)
 		close(s.done)
@@ -81,6 +91,23 @@ func soundPlan(t *testing.T) (p *Plan, started func() []int) {
 		}
 	})
 	return p, started
+}
+
+// A daemon that runs already is told the rules that hold now.
+func TestDaemonIsToldRules(t *testing.T) {
+	p, started := soundPlan(t)
+	var told []Rules
+	for _, mic := range []string{"deny", "allow"} {
+		p.rules = Rules{Microphone: mic}
+		l := &soundLink{sound: plainSound{&told}, plan: p}
+		if err := l.up(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer l.session.Close()
+	}
+	if len(started()) != 1 || len(told) != 2 || told[0].Microphone != "deny" || told[1].Microphone != "allow" {
+		t.Errorf("%d daemons were started, and told %+v", len(started()), told)
+	}
 }
 
 // Several runs at once start one daemon between them; when it is killed, one of them starts the next.

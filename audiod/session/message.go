@@ -19,6 +19,7 @@ const (
 	MessageDevices = "devices" // with a list of Device
 	MessageUser    = "user"    // takes a UserChange, is answered with the User
 	MessageMic     = "mic"     // takes a MicChange, is answered with the Mic
+	MessageRules   = "rules"   // takes UserRules, is answered with the User
 )
 
 // messages is what ControlPath understands. Parameters and answers are JSON.
@@ -27,6 +28,7 @@ var messages = map[string]func(s *Server, parameters string) (answer any, err er
 	MessageDevices: func(s *Server, _ string) (any, error) { return s.devices(), nil },
 	MessageUser:    (*Server).changeUser,
 	MessageMic:     (*Server).changeMic,
+	MessageRules:   (*Server).changeRules,
 }
 
 func (c *Session) objectMessage(r *request, m *native.SendObjectMessage) error {
@@ -62,7 +64,7 @@ func (c *Session) handlers() []handler {
 	if c.grant != policy.Owner {
 		return []handler{}
 	}
-	return []handler{{ControlPath, "sandbox-audio's own: status, devices, user, mic"}}
+	return []handler{{ControlPath, "sandbox-audio's own: status, devices, user, mic, rules"}}
 }
 
 // UserChange is what is to be changed of a user: of what is nil, nothing.

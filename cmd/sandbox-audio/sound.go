@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/session"
 	"sandbox-audio/launcher"
@@ -16,7 +17,25 @@ import (
 type daemonLink struct{}
 
 func (daemonLink) Connect(ctx context.Context, addr string) (launcher.Session, error) {
-	return native.Dial(ctx, addr, "sandbox-audio run")
+	c, err := native.Dial(ctx, addr, "sandbox-audio run")
+	if err != nil {
+		return nil, err
+	}
+	return daemonSession{c}, nil
+}
+
+type daemonSession struct{ *native.Client }
+
+func (s daemonSession) Rule(helperUID int, rules *launcher.Rules) error {
+	to := session.UserRules{UID: uint32(helperUID), Microphone: memory.Access(rules.Microphone)}
+	if rules.MaxVolume != nil {
+		to.MaxVolume = *rules.MaxVolume
+	}
+	err := send(s.Client, session.MessageRules, to, new(session.User))
+	if errors.Is(err, native.ErrNotImplemented) {
+		return nil // it is older than this program, and goes by what it was started with
+	}
+	return err
 }
 
 // dialDaemon connects to the daemon at addr, or where that is empty to the caller's own. command is who says so.
