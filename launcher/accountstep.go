@@ -242,6 +242,9 @@ func (s *serviceStep) Undo() error {
 	if err := os.RemoveAll(stateDir + "/memory"); err != nil { // the daemon's, see its --state
 		return err
 	}
+	if err := removeDaemonLog(); err != nil {
+		return err
+	}
 	if err := runTool("userdel", ServiceUser); err != nil {
 		return err
 	}

@@ -27,6 +27,27 @@ func daemonDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
+// StateLeft is the folder with the logs of an owner who has no profile any more, and what his sound daemon remembers; empty where there is none.
+// It is the owner's, who may want it with the next profile: teardown, which is root's, does not touch it.
+func StateLeft(owner Account) string {
+	dir := filepath.Join(owner.Home, ".local", "state", "sandbox-audio")
+	if owner.UID == os.Getuid() {
+		dir = filepath.Join(xdg.StateHome, "sandbox-audio")
+	}
+	all, err := profiles()
+	has := slices.ContainsFunc(all, func(p *Profile) bool { return p.OwnerUID == owner.UID })
+	if _, statErr := os.Lstat(dir); err != nil || has || statErr != nil {
+		return ""
+	}
+	return dir
+}
+
+// removeDaemonLog removes what starting the caller's own daemon left, once that has ended.
+func removeDaemonLog() error {
+	dir := filepath.Join(xdg.StateHome, "sandbox-audio")
+	return errors.Join(removeFile(filepath.Join(dir, "daemon.log")), removeFile(filepath.Join(dir, "daemon.lock")), removeEmpty(dir))
+}
+
 func openLog(name string) (*os.File, error) {
 	dir, err := daemonDir()
 	if err != nil {

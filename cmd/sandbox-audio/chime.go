@@ -29,7 +29,9 @@ func newChimeCommand() *cobra.Command {
 		Short:  "Play the chime through PULSE_SERVER",
 		Hidden: true,
 		Args:   cobra.NoArgs,
-		RunE:   func(*cobra.Command, []string) error { return playChime(os.Getenv("PULSE_SERVER")) },
+		RunE: func(*cobra.Command, []string) error {
+			return playChime(os.Getenv("PULSE_SERVER"), chimeTime+10*time.Second)
+		},
 	}
 }
 
@@ -59,42 +61,54 @@ func chime(n int) (left, right float32, ok bool) {
 	return left * fade, right * fade, true
 }
 
-// playChime plays the chime once through every server of a PULSE_SERVER list, one after another.
-func playChime(servers string) error {
+// playChime plays the chime once through every server of a PULSE_SERVER list, one after another, each within a while.
+func playChime(servers string, within time.Duration) error {
 	if servers == "" {
 		return errors.New("PULSE_SERVER is not set")
 	}
 	for server := range strings.FieldsSeq(servers) {
-		c, err := pulse.NewClient(pulse.ClientServerString(server), pulse.ClientApplicationName("sandbox-audio demo"))
-		if err != nil {
-			return fmt.Errorf("connect to %s: %w", server, err)
+		played := make(chan error, 1)
+		go func() { played <- playThrough(server) }()
+		var err error
+		select {
+		case err = <-played:
+		case <-time.After(within): // the client library waits on when its server has died
+			err = fmt.Errorf("in %v it was not heard to the end: the sound daemon has ended, or hangs; what it said is shown by: sudo sandbox-audio logs daemon", within)
 		}
-		n, sent := 0, make(chan struct{})
-		s, err := c.NewPlayback(pulse.Float32Reader(func(out []float32) (int, error) {
-			for i := 0; i+1 < len(out); i += 2 {
-				left, right, ok := chime(n)
-				if !ok {
-					close(sent)
-					return i, pulse.EndOfData
-				}
-				out[i], out[i+1] = left, right
-				n++
-			}
-			return len(out) / 2 * 2, nil
-		}), pulse.PlaybackStereo, pulse.PlaybackSampleRate(chimeRate), pulse.PlaybackLatency(0.25), pulse.PlaybackMediaName("chime"))
-		if err != nil {
-			return fmt.Errorf("play through %s: %w", server, err)
-		}
-		s.Start()
-		<-sent
-		err = errors.Join(s.Error(), c.RawRequest(&proto.DrainPlaybackStream{StreamIndex: s.StreamIndex()}, nil))
-		s.Close()
-		c.Close()
 		if err != nil {
 			return fmt.Errorf("play through %s: %w", server, err)
 		}
 	}
 	return nil
+}
+
+// playThrough plays the chime through one server, to the end.
+func playThrough(server string) error {
+	c, err := pulse.NewClient(pulse.ClientServerString(server), pulse.ClientApplicationName("sandbox-audio demo"))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	n, sent := 0, make(chan struct{})
+	s, err := c.NewPlayback(pulse.Float32Reader(func(out []float32) (int, error) {
+		for i := 0; i+1 < len(out); i += 2 {
+			left, right, ok := chime(n)
+			if !ok {
+				close(sent)
+				return i, pulse.EndOfData
+			}
+			out[i], out[i+1] = left, right
+			n++
+		}
+		return len(out) / 2 * 2, nil
+	}), pulse.PlaybackStereo, pulse.PlaybackSampleRate(chimeRate), pulse.PlaybackLatency(0.25), pulse.PlaybackMediaName("chime"))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	s.Start()
+	<-sent
+	return errors.Join(s.Error(), c.RawRequest(&proto.DrainPlaybackStream{StreamIndex: s.StreamIndex()}, nil))
 }
 
 func newStrangerCommand() *cobra.Command {

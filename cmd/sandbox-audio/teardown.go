@@ -54,5 +54,8 @@ func runTeardown(o teardownOptions) error {
 	if kept != "" {
 		fmt.Fprintf(os.Stderr, "kept: %s holds files of programs; setup takes it into use again, and this removes it: sudo rm -rf %s\n", kept, kept)
 	}
+	if left := launcher.StateLeft(owner); left != "" && err == nil {
+		fmt.Fprintf(os.Stderr, "left: %s holds logs and remembered volumes, for the next profile; this removes it: rm -r %s\n", left, left)
+	}
 	return err
 }
