@@ -207,7 +207,7 @@ func (d *devices) changed(card string, there bool) {
 }
 
 // reserve has cards agreed upon with the owner's desktop, from now on: for the moment in which a sink learns what its card can do nobody is asked.
-func (d *devices) reserve(keeper *errandBoy) {
+func (d *devices) reserve(keeper *keeperLink) {
 	d.arbiter = newReservations(d.loop, keeper.send, d.retry)
 	keeper.card = d.arbiter.news
 	for _, s := range d.sinks {

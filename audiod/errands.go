@@ -115,20 +115,20 @@ func tell(at *os.File, r report) {
 	at.Write(b) // nobody is left to read it where that fails
 }
 
-// errandBoy is the worker's end. It belongs to the loop.
-type errandBoy struct {
+// keeperLink is the worker's end. It belongs to the loop.
+type keeperLink struct {
 	fd      int
 	granted func(realtime.Grant)
 	card    func(cardReport)
 }
 
-// newErrandBoy takes up the socket that the keeper left.
-func newErrandBoy(l *loop.Loop, fd int) (*errandBoy, error) {
+// newKeeperLink takes up the socket that the keeper left.
+func newKeeperLink(l *loop.Loop, fd int) (*keeperLink, error) {
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("the keeper's socket: %w", err)
 	}
-	b := &errandBoy{fd: fd, granted: func(realtime.Grant) {}, card: func(cardReport) {}}
+	b := &keeperLink{fd: fd, granted: func(realtime.Grant) {}, card: func(cardReport) {}}
 	var w *loop.Watch
 	w, err := l.Watch(fd, loop.Readable, func(loop.Events) {
 		if !b.read() {
@@ -139,7 +139,7 @@ func newErrandBoy(l *loop.Loop, fd int) (*errandBoy, error) {
 }
 
 // send has the keeper do e. The report comes later.
-func (b *errandBoy) send(e errand) error {
+func (b *keeperLink) send(e errand) error {
 	bytes, _ := binary.Append(nil, binary.NativeEndian, e)
 	if _, err := unix.Write(b.fd, bytes); err != nil {
 		return fmt.Errorf("asking the keeper: %w", err)
@@ -148,7 +148,7 @@ func (b *errandBoy) send(e errand) error {
 }
 
 // read takes one report, and returns whether there may be more.
-func (b *errandBoy) read() bool {
+func (b *keeperLink) read() bool {
 	var bytes [maxReport]byte
 	n, err := unix.Read(b.fd, bytes[:])
 	if err == unix.EAGAIN || err == unix.EINTR {

@@ -1,7 +1,6 @@
 package audiod
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ import (
 type priority struct {
 	loop   *loop.Loop
 	log    func(format string, args ...any)
-	keeper *errandBoy
+	keeper *keeperLink
 	thread int // the loop's, as long as it is pinned
 	grant  realtime.Grant
 	busy   allowance
@@ -47,7 +46,7 @@ func (opts *Options) hurries() bool {
 }
 
 // newPriority pins the loop to the thread that it is called on.
-func newPriority(l *loop.Loop, keeper *errandBoy, log func(format string, args ...any)) *priority {
+func newPriority(l *loop.Loop, keeper *keeperLink, log func(format string, args ...any)) *priority {
 	p := &priority{loop: l, log: log, keeper: keeper, thread: l.Pin(), grant: realtime.Grant{Kind: realtime.Ordinary, Why: "the keeper has not answered yet"}}
 	p.again = l.NewTimer(p.ask)
 	keeper.granted = p.granted
@@ -57,7 +56,11 @@ func newPriority(l *loop.Loop, keeper *errandBoy, log func(format string, args .
 
 // ask has the keeper raise the thread.
 func (p *priority) ask() {
-	if err := cmp.Or(realtime.Bound(), p.keeper.send(errand{raiseThread, int32(p.thread)})); err != nil {
+	err := realtime.Bound()
+	if err == nil {
+		err = p.keeper.send(errand{raiseThread, int32(p.thread)})
+	}
+	if err != nil {
 		p.granted(realtime.Grant{Kind: realtime.Ordinary, Why: err.Error()})
 	}
 }

@@ -40,7 +40,7 @@ func hurried(args []string) {
 	}()
 	l, err := loop.New()
 	fail(err)
-	boy, err := newErrandBoy(l, pair[1])
+	boy, err := newKeeperLink(l, pair[1])
 	fail(err)
 	p := newPriority(l, boy, func(format string, args ...any) {})
 	is := func() realtime.Kind {

@@ -49,7 +49,7 @@ func Work() error {
 		return err
 	}
 	server.AskWith(asker.microphone)
-	errands, err := newErrandBoy(l, errandsFD)
+	errands, err := newKeeperLink(l, errandsFD)
 	if err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func (l *Loop) Post(f func()) {
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
 // Pin keeps the loop on the thread it is called on, until Unpin, and has it wait there in epoll itself: for a thread that has a priority of its
-// own, which no other thread may come before. Each wake-up costs half as much again then. It returns the thread's id.
+// own, which no other thread may come before. Each wake-up costs some 60 µs more then, since the runtime looks after a thread that waits by itself. It returns the thread's id.
 func (l *Loop) Pin() (thread int) {
 	if !l.pinned {
 		runtime.LockOSThread()
