@@ -35,6 +35,7 @@ func TestFullLoad(t *testing.T) {
 	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Timeout: 8*time.Minute + 20*length, Files: map[string]string{
 		"/usr/local/bin/sandbox-audio": rig.Binary(t), "/srv/lib.sh": "testdata/lib.sh", "/srv/tone.wav": tone}}), heard: wavHead}
 	m.script(t, `set -e
+		tick
 		useradd --create-home --groups audio ann
 		for program in paplay pacat amixer; do $program --version >/dev/null; done
 		sandbox-audio --help >/dev/null
@@ -95,12 +96,14 @@ func (m *machine) loaded(t *testing.T, rtprio int, kind string, length time.Dura
 		l := &loads[i]
 		before := status()
 		spent := m.script(t, fmt.Sprintf(`set -e
+			still
 			busy=
 			for n in 1 2 3 4 5 6 7 8; do nice -n %d sh -c 'while :; do :; done' & busy="$busy $!"; done
 			spent() { head -1 /proc/stat | { read cpu user nice system idle rest; echo $idle; }; }
 			before=$(spent)
 			sleep %g
 			echo $(($(spent) - before))
+			tick
 			kill $busy; wait $busy || true`, l.nice, l.length.Seconds()))
 		after := status()
 		l.xruns = after.Default().Xruns - before.Default().Xruns
