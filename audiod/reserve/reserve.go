@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,11 +130,23 @@ func (d *Desk) nameOf(ctx context.Context, owner dbus.BusObject) string {
 			return strconv.Quote(s[:min(len(s), 100)])
 		}
 	}
+	return d.processOf(owner.Destination())
+}
+
+// processOf is the process that has a name, by the bus's word. Who has just asked for something does not answer questions of ours: most wait for the
+// answer to theirs.
+func (d *Desk) processOf(name string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
 	var pid uint32
-	if err := d.bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixProcessID", 0, owner.Destination()).Store(&pid); err == nil {
-		return "process " + strconv.FormatUint(uint64(pid), 10)
+	if err := d.bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixProcessID", 0, name).Store(&pid); err != nil {
+		return "another program"
 	}
-	return "another program"
+	process := "process " + strconv.FormatUint(uint64(pid), 10)
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
+		return fmt.Sprintf("%q (%s)", strings.TrimSuffix(string(comm), "\n"), process)
+	}
+	return process
 }
 
 // Give gives a card up.
@@ -159,20 +172,13 @@ func (d *Desk) heard(s *dbus.Signal) {
 	switch {
 	case s.Name == namesLost && dbus.Store(s.Body, &of) == nil:
 		if card, ok := cardOf(of); ok && d.lose(card) {
-			go d.wanted(card, d.holder(card))
+			go func() { d.wanted(card, d.processOf(of)) }()
 		}
 	case s.Name == changed && dbus.Store(s.Body, &of, &before, &after) == nil:
 		if card, ok := cardOf(of); ok && after == "" && before != d.bus.Names()[0] {
 			go d.free(card)
 		}
 	}
-}
-
-// holder is who has a card now.
-func (d *Desk) holder(card int) string {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	return d.nameOf(ctx, d.bus.Object(name(card), path(card)))
 }
 
 func name(card int) string          { return prefix + strconv.Itoa(card) }
@@ -203,11 +209,8 @@ func (h *held) RequestRelease(sender dbus.Sender, his int32) (released bool, _ *
 	if his <= priority {
 		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	by := h.desk.nameOf(ctx, h.desk.bus.Object(string(sender), path(h.card)))
 	if h.desk.lose(h.card) {
-		h.desk.wanted(h.card, by)
+		h.desk.wanted(h.card, h.desk.processOf(string(sender)))
 	}
 	return true, nil
 }
