@@ -109,6 +109,7 @@ func (r *running) enterAsking(refused error) (status int, err error) {
 	if !ok {
 		return StatusFailed, refused
 	}
+	r.asked = true
 	if err = r.start(w); err == nil {
 		status, err = r.enter()
 	}

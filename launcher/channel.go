@@ -21,7 +21,7 @@ import (
 //	 request {argv, env, …} + 3 fds ─►
 //	                                ◄─ outcome {listens} + a socket      where windows go to a compositor
 //	                                ◄─ outcome {pid} + what it made for run to serve     or outcome {code, error}, and the end
-//	 order {signal}                 ─►  any number
+//	 order {signal | enter}         ─►  any number
 //	                                ◄─ outcome {code | signal}, and the end
 //
 // The entry program is the helper's, so run takes what it says for no more than what a hostile program might say.
@@ -50,7 +50,8 @@ type request struct {
 }
 
 type order struct {
-	Signal syscall.Signal `json:"signal"`
+	Signal syscall.Signal `json:"signal,omitempty"`
+	Enter  string         `json:"enter,omitempty"` // the socket of a run that another entry program is to be started for
 }
 
 // outcome tells of one of three things: the program runs (PID), could not be run (Error, with 125, 126 or 127 as Code), or

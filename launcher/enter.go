@@ -158,7 +158,7 @@ func enter(args []string) (int, error) {
 		_ = unix.Close(fd)
 	}
 	defer keepShares(req.Shares, os.Geteuid(), ownerUID)()
-	return supervise(conn, pid)
+	return supervise(conn, pid, ownerUID)
 }
 
 // heedSignals has the program get every signal. One that was ignored where this process was started would stay so through
@@ -230,7 +230,7 @@ func lookPath(name string, env []string) (string, error) {
 }
 
 // supervise passes orders on until the program ends, and tells how it did.
-func supervise(conn *net.UnixConn, pid int) (int, error) {
+func supervise(conn *net.UnixConn, pid, ownerUID int) (int, error) {
 	var mu sync.Mutex // guards over: once the program is reaped, its number may be another's
 	over := false
 	kill := func(sig syscall.Signal) {
@@ -248,6 +248,9 @@ func supervise(conn *net.UnixConn, pid int) (int, error) {
 			}
 			if o.Signal > 0 && o.Signal <= 64 {
 				kill(o.Signal)
+			}
+			if o.Enter != "" {
+				_ = enterAgain(o.Enter, ownerUID) // run asks sudo then
 			}
 		}
 		kill(syscall.SIGCONT)

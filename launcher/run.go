@@ -37,7 +37,11 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	defer func() { go signal.Stop(signals) }() // takes as long as all else that is left to do then
 	r := &running{plan: p, say: say, signals: signals, outcomes: make(chan outcome, 3)}
 	defer r.close()
-	if err := r.start(way{argv: p.Enter}); err != nil { // what takes longest comes first
+	again, err := r.startAgain() // what takes longest comes first
+	if err == nil && !again {
+		err = r.start(way{argv: p.Enter})
+	}
+	if err != nil {
 		return StatusFailed, err
 	}
 	for _, s := range forwarded {
@@ -58,6 +62,7 @@ func (p *Plan) Run(sound Sound, say func(string)) (status int, err error) {
 	if status, err := r.begin(out); err != nil || status != 0 {
 		return status, err
 	}
+	defer r.meet()()
 	return r.wait(out.terminal)
 }
 
@@ -146,6 +151,8 @@ type running struct {
 	lineErr  error        // why, once outcomes is closed
 	ended    bool         // the program, by the entry program's word
 	become   *become
+	asked    bool          // somebody, for a password
+	other    *net.UnixConn // to the run that has the entry program started; nil without
 }
 
 // close returns when the helper's session has been left and nothing is lent any more. sudo, which has the last word with
@@ -163,6 +170,9 @@ func (r *running) close() {
 	if r.conn != nil {
 		r.conn.Close()
 	}
+	if r.other != nil {
+		r.other.Close()
+	}
 	if r.become != nil && !r.ended {
 		select {
 		case <-r.become.done:
@@ -172,15 +182,20 @@ func (r *running) close() {
 	r.ready.undo(r.say)
 }
 
-// start has sudo or su, or what else becomes the helper, start the entry program.
-func (r *running) start(w way) (err error) {
+// open makes the socket for the entry program.
+func (r *running) open() (err error) {
 	if r.listener == nil {
 		var random [16]byte
 		rand.Read(random[:])
-		name := runSocket + hex.EncodeToString(random[:])
-		if r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: name}); err != nil {
-			return err
-		}
+		r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: runSocket + hex.EncodeToString(random[:])})
+	}
+	return err
+}
+
+// start has sudo or su, or what else becomes the helper, start the entry program.
+func (r *running) start(w way) (err error) {
+	if err := r.open(); err != nil {
+		return err
 	}
 	w.argv = slices.Concat(r.plan.scope, w.argv, []string{r.listener.Addr().String(), strconv.Itoa(os.Getuid())})
 	if len(r.plan.scope) > 0 {
@@ -193,7 +208,13 @@ func (r *running) start(w way) (err error) {
 // begin waits for the entry program and has the program started. A status other than zero, without an error, is that of a
 // signal which came before the program ran.
 func (r *running) begin(out *stdio) (status int, err error) {
-	if status, err = r.enter(); err != nil {
+	status, err = r.enter()
+	if err != nil && r.other != nil {
+		if err = r.start(way{argv: r.plan.Enter}); err == nil {
+			status, err = r.enter()
+		}
+	}
+	if err != nil {
 		status, err = r.enterAsking(err)
 	}
 	if err != nil {
@@ -384,15 +405,21 @@ func (r *running) wait(tty *terminal) (status int, err error) {
 	}
 }
 
+// order tells the entry program to do something. Any goroutine may call it.
+func (r *running) order(o order) error {
+	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
+		return err
+	}
+	return writeMessage(r.conn, o, maxOrder)
+}
+
 // forward sends a signal to the program. One that stops it stops us too, as the person at the terminal expects.
 func (r *running) forward(sig syscall.Signal) {
 	stop := sig == syscall.SIGTSTP
 	if stop {
 		sig = syscall.SIGSTOP // the program's process group is orphaned, where SIGTSTP does nothing (setpgid(2))
 	}
-	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err == nil {
-		_ = writeMessage(r.conn, order{Signal: sig}, maxOrder) // whether the line has ended is told by its other direction
-	}
+	_ = r.order(order{Signal: sig}) // whether the line has ended is told by its other direction
 	if stop {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}

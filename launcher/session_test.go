@@ -208,3 +208,35 @@ func TestSessionAfterCrash(t *testing.T) {
 		})
 	}
 }
+
+// While one program runs, another needs no sudo; it does not depend on the first any more than by way of sudo, and when the
+// first does not answer sudo is asked.
+func TestAnotherProgramNeedsNoSudo(t *testing.T) {
+	p, run := sessionOwner(t)
+	first := startTalk(t, run(nil))
+	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(nil, "echo", "by sudo").CombinedOutput(); err != nil || string(out) != "by sudo\n" {
+		t.Errorf("while the first run is stopped: %s, %v", out, err)
+	}
+	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(p.Rule, p.Rule+"~"); err != nil { // which sudo does not read, for the name
+		t.Fatal(err)
+	}
+	second := startTalk(t, run(nil))
+	first.end(t)
+	if id := second.say(t, "id -u"); id != strconv.Itoa(p.HelperUID) {
+		t.Errorf("the second program runs as %s", id)
+	}
+	second.end(t)
+	nothingLeft(t, p)
+	if out, err := run(nil, "true").CombinedOutput(); err == nil {
+		t.Errorf("without a rule and another program run says %q", out)
+	}
+	if err := os.Rename(p.Rule+"~", p.Rule); err != nil { // teardown's
+		t.Fatal(err)
+	}
+}
