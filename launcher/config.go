@@ -160,7 +160,7 @@ func (c *Config) decode(text string) (configFile, error) {
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		known := append(configKeys(reflect.TypeFor[Config]()), "profile")
 		if len(unknown[0]) > 2 && unknown[0][0] == "profile" {
-			known = configKeys(reflect.TypeFor[Rules]())
+			known = ProfileKeys()
 		}
 		return f, (&valueError{unknown[0], fmt.Errorf("unknown key %q; there are %s", unknown[0], strings.Join(known, ", "))}).at(text)
 	}
@@ -203,6 +203,9 @@ func (r *Rules) check() *valueError {
 	}
 	return r.Bounds.check()
 }
+
+// ProfileKeys lists the settings that a profile can have.
+func ProfileKeys() []string { return configKeys(reflect.TypeFor[Rules]()) }
 
 // configKeys is the keys that a struct's fields are read from, those of structs within it too.
 func configKeys(t reflect.Type) (keys []string) {

@@ -104,7 +104,7 @@ func (s *session) agree(req request) error {
 	}
 	there, err := os.ReadFile(s.path(rulesFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return keepFiles(s.dir, map[string][]byte{rulesFile: held})
+		return os.WriteFile(s.path(rulesFile), held, 0o600)
 	}
 	if err == nil && !bytes.Equal(there, held) {
 		err = &confinementError{errors.New("what runs in this profile was started before its settings were changed, and is held to the old ones" + end)}

@@ -42,6 +42,17 @@ func profileNames(*cobra.Command, []string, string) (names []string, _ cobra.She
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// settingArgs completes the settings of a profile that is to be named first.
+func settingArgs(_ *cobra.Command, args []string, _ string) (keys []string, _ cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, key := range launcher.ProfileKeys() {
+		keys = append(keys, key+"=")
+	}
+	return keys, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // desktopIDArgs completes the id of an entry that menus have.
 func desktopIDArgs(_ *cobra.Command, args []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
 	if len(args) > 0 {

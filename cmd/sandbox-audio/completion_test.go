@@ -42,7 +42,7 @@ func TestCompletions(t *testing.T) {
 
 // What cobra completes is decided by the program at run time; the words must be there.
 func TestCompletionWords(t *testing.T) {
-	for args, want := range map[string]string{"": "setup", "run --": "--profile", "status --": "--json", "run --method ": "su"} {
+	for args, want := range map[string]string{"": "setup", "run --": "--profile", "status --": "--json", "run --method ": "su", "profile add bank ": "network="} {
 		var out bytes.Buffer
 		root := newRootCommand()
 		root.SetOut(&out)

@@ -118,7 +118,7 @@ func newProfileAddCommand() *cobra.Command {
 that fails the configuration is as it was.`,
 		Example:           "  sandbox-audio profile add bank\n  sandbox-audio run --profile bank firefox",
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: settingArgs,
 		RunE:              func(_ *cobra.Command, args []string) error { return runProfileAdd(args[0], args[1:], dryRun) },
 	}
 	addDryRunFlag(cmd, &dryRun)
