@@ -125,3 +125,18 @@ func BenchmarkRetune(b *testing.B) {
 		r.Retune(50000+n%2*100000, 48000)
 	}
 }
+
+// BenchmarkDither is 20 ms of stereo for 16 bits: sound that needs it, and sound that has them.
+func BenchmarkDither(b *testing.B) {
+	for name, f := range map[string]Format{"fine": Float32LE, "exact": S16LE} {
+		b.Run(name, func(b *testing.B) {
+			d, buf, raw := NewDither(16), make([]float32, 1920), make([]byte, 4*1920)
+			Encode(raw, sine(960, 2, 997, 48000), f)
+			for b.Loop() {
+				Decode(buf, raw, f)
+				d.Add(buf)
+			}
+			perSample(b, len(buf))
+		})
+	}
+}
