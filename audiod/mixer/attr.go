@@ -33,16 +33,6 @@ const (
 	EarlyRequests                    // the device runs at minreq, so that requests come as often
 )
 
-// minReqs is how many minreqs a tlength holds at least, where the client leaves that to us. PulseAudio says 4 whatever the mode. With 6 the device gets a
-// third of the whole way instead of a quarter of a short one, and so wakes up less often for the same latency, while what stays in the queue still lasts
-// for two of its rounds.
-func minReqs(mode LatencyMode) uint32 {
-	if mode == AdjustLatency {
-		return 6
-	}
-	return 4
-}
-
 // fix turns what a client asked for into what it gets, as PulseAudio does: its fix_playback_buffer_attr, and then what its queue makes of
 // that (pa_memblockq_new). latency is the device latency that was granted; grant is asked once, with the wish.
 func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Duration) time.Duration) (_ BufferAttr, latency time.Duration) {
@@ -59,7 +49,7 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 	}
 	a.TLength = min(a.TLength, a.MaxLength)
 	if a.MinReq == Whatever {
-		a.MinReq = min(bytesUp(spec, defaultMinReq), a.TLength/minReqs(mode)/frame*frame)
+		a.MinReq = min(bytesUp(spec, defaultMinReq), a.TLength/4/frame*frame)
 	}
 	if a.MinReq == 0 {
 		a.MinReq = frame

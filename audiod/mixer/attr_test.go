@@ -9,7 +9,6 @@ import (
 )
 
 // pulseAttr is what PulseAudio's fix_playback_buffer_attr and pa_memblockq_new compute, step by step, in its own units: microseconds and bytes.
-// Only how many minreqs there are to a tlength is ours.
 func pulseAttr(a BufferAttr, spec pcm.Spec, mode LatencyMode, grant func(usec int64) int64) BufferAttr {
 	frame, rate := int64(spec.FrameSize()), int64(spec.Rate)
 	toUsec := func(bytes int64) int64 { return bytes / frame * 1e6 / rate }
@@ -31,8 +30,7 @@ func pulseAttr(a BufferAttr, spec pcm.Spec, mode LatencyMode, grant func(usec in
 	}
 	tlength = min(tlength, maxlength)
 	if minreq == Whatever {
-		part := tlength / int64(minReqs(mode))
-		minreq = min(toBytes(20e3), part-part%frame)
+		minreq = min(toBytes(20e3), tlength/4-tlength/4%frame)
 	}
 	if minreq <= 0 {
 		minreq = frame
