@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -34,10 +35,12 @@ type rig struct {
 	server *Server
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigOn(t, device.Config{}) }
+
+func newRigOn(t *testing.T, conf device.Config) *rig {
 	clock := new(loop.Hand)
 	clock.Advance(time.Second)
-	card := devicetest.New(clock, device.Config{})
+	card := devicetest.New(clock, conf)
 	quiet := func(string, ...any) {}
 	r := &rig{t: t, clock: clock, card: card, sink: mixer.NewSink(clock, card, quiet), server: NewServer(clock, policy.NewRefusals(quiet), quiet)}
 	r.server.AddSink(r.sink)
@@ -473,12 +476,19 @@ func TestUnknownCommandsAreAnswered(t *testing.T) {
 }
 
 func TestSoundAllocatesNothing(t *testing.T) {
-	r := newRig(t)
+	soundAllocatesNothing(t, mixer.Quality{}, 48000)
+	soundAllocatesNothing(t, mixer.Quality{Resampler: pcm.Best, Dither: true}, 44100)
+}
+
+func soundAllocatesNothing(t *testing.T, q mixer.Quality, rate uint32) {
+	r := newRigOn(t, device.Config{Bits: 16})
+	r.sink.SetQuality(q)
 	c := r.connect(helperUID, policy.Playback, 35)
 	m := creation()
-	m.Attr.TLength, m.AdjustLatency = 19200, true
+	m.Spec.Rate, m.Attr.TLength, m.AdjustLatency = rate, 19200, true
 	s := c.create(m)
-	packet := append(native.AppendHeader(nil, native.Header{Length: 9600, Channel: s.Channel}), make([]byte, 9600)...)
+	sound := bytes.Repeat([]byte{0x12, 0x34, 0xED, 0xCB}, int(rate)/20)
+	packet := append(native.AppendHeader(nil, native.Header{Length: uint32(len(sound)), Channel: s.Channel}), sound...)
 	ask := native.AppendPacket(nil, 35, native.OpGetPlaybackLatency, 5, &native.GetLatency{Channel: s.Channel})
 	step := func() { // 50 ms of sound in odd pieces, the cycle, and what goes back
 		c.s.Feed(packet[:7])
