@@ -166,6 +166,9 @@ func keepBus(dir, daemon, confined string) error {
 	if err := json.Unmarshal([]byte(confined), &held); err != nil {
 		return err
 	}
+	if err := held.guard(); err != nil {
+		return err
+	}
 	const socket, lock = 3, 4
 	unix.CloseOnExec(lock)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

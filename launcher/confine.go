@@ -171,6 +171,21 @@ func (c confinement) apply() error {
 	return nil
 }
 
+// guard keeps this process, which is of the same user as the programs it starts, from being their way out: where the kernel
+// lets programs of one user trace each other (ptrace(2)), they could have it start another. One in a user namespace of its
+// own cannot trace what is outside, and a control group has this process in it.
+func (c confinement) guard() error {
+	if c.NoNewPrivs {
+		if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+			return fmt.Errorf("no_new_privs: %w", errno)
+		}
+	}
+	if (c.Data > 0 || c.Tasks > 0) && !c.NoNetwork {
+		return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	}
+	return nil
+}
+
 // lower lowers a resource limit of this process for good; 0 leaves it.
 func lower(resource int, to uint64) error {
 	var now unix.Rlimit

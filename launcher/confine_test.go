@@ -243,6 +243,24 @@ func TestWhatAConfinedProgramStartsWith(t *testing.T) {
 	}
 }
 
+// The entry program is of the same user and must not be a way out for a program that traces it.
+func TestTheEntryProgramIsGuarded(t *testing.T) {
+	_, settings, run := confinedOwner(t)
+	settings("no_new_privs = true\n")
+	if got := output(t, run("sh", "-c", "cat /proc/$PPID/task/*/status | grep NoNewPrivs | sort -u")); got != "NoNewPrivs:\t1" {
+		t.Errorf("with no_new_privs the entry program has %q", got)
+	}
+	yama, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	free := len(yama) == 0 || yama[0] == '0' // else the kernel keeps all programs from it
+	for config, open := range map[string]bool{"": free, "memory = \"1G\"\n": false, "processes = 4000\n": false, "network = \"off\"\n": false, "network = \"off\"\nprocesses = 4000\n": false} {
+		settings(config)
+		err := run("sh", "-c", "exec 3</proc/$PPID/mem").Run() // takes the right to trace
+		if status := statusOf(t, err); (status == 0) != open {
+			t.Errorf("%q: the entry program's memory is open: %v", config, status == 0)
+		}
+	}
+}
+
 // A kernel that lets users have no namespaces: nothing is run.
 func TestNetworkOffWhereTheKernelForbidsIt(t *testing.T) {
 	p, settings, run := confinedOwner(t)

@@ -98,7 +98,11 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return StatusFailed, fmt.Errorf("read the request: %w", err)
 	}
-	if err := req.Confined.Group.held("/"); err != nil {
+	err = req.Confined.Group.held("/")
+	if err == nil {
+		err = req.Confined.guard()
+	}
+	if err != nil {
 		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
 	}
 	syscall.Umask(0o077)
