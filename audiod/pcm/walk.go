@@ -5,7 +5,8 @@ import "github.com/tphakala/simd/f32"
 // walk makes frames of two channels while a table of filters walks past their histories. Where only one channel is left,
 // both are that one. This is where nearly all of a Resampler's time goes, so the ways to do it were weighed (BenchmarkWalk; stereo from 44.1 to
 // 48 kHz, nanoseconds a frame on an EPYC with AVX2): plain Go 120, a dot product of tphakala/simd for each channel 33, the same loop as ours in
-// simd/archsimd, which a GOEXPERIMENT still has to turn on, 23, and vector_amd64.s 8.7.
+// simd/archsimd, which a GOEXPERIMENT still has to turn on, 23, and vector_amd64.s 8.7. Of the whole daemon under 32 streams, milliseconds of
+// processor a second of each: plain Go 6.0, dot products 1.9, vector_amd64.s 1.06, where PulseAudio took 3.9.
 type walk struct {
 	a, b   []float32 // the histories, from where the first frame's filter begins
 	coef   []float32 // rows of the table, one after another
