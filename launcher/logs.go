@@ -27,7 +27,8 @@ func daemonDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// StateLeft is the folder with the logs of an owner who has no profile any more, and what his sound daemon remembers; empty where there is none.
+// StateLeft is the folder with the logs of an owner who has no profile any more, and what his sound daemon remembers; empty where there is none, or
+// menu entries of his are recorded there.
 // It is the owner's, who may want it with the next profile: teardown, which is root's, does not touch it.
 func StateLeft(owner Account) string {
 	dir := filepath.Join(owner.Home, ".local", "state", "sandbox-audio")
@@ -36,7 +37,9 @@ func StateLeft(owner Account) string {
 	}
 	all, err := profiles()
 	has := slices.ContainsFunc(all, func(p *Profile) bool { return p.OwnerUID == owner.UID })
-	if _, statErr := os.Lstat(dir); err != nil || has || statErr != nil {
+	_, none := os.Lstat(dir)
+	entries, _ := os.ReadDir(filepath.Join(dir, "desktop")) // which are undone by what stands there
+	if err != nil || has || none != nil || len(entries) > 0 {
 		return ""
 	}
 	return dir

@@ -49,20 +49,11 @@ func runStatus(o statusOptions, out io.Writer) error {
 
 // printStatus writes st for people.
 func printStatus(out io.Writer, st session.Status) error {
-	d := st.Default()
-	state := "closed, nothing plays"
-	if d.Open {
-		state = fmt.Sprintf("playing at %s, %.0f ms to the ear, %s", d.Hardware, d.Latency, decibel(d.Peak))
-	}
-	switch {
-	case d.Muted:
-		state += fmt.Sprintf(", muted (pactl set-sink-mute %s 0)", d.Sink)
-	case d.Volume < 100:
-		state += fmt.Sprintf(", volume %.0f %%", d.Volume)
-	}
-	fmt.Fprintf(out, "device   %s (%s): %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"))
-	if d.Trouble != "" {
-		fmt.Fprintf(out, "         not the device asked for: %s\n", d.Trouble)
+	printDevice(out, st.Default())
+	for _, d := range st.Devices { // and those with something to tell
+		if !d.Default && (d.Open || d.Muted || d.Volume != 100 || d.Trouble != "") {
+			printDevice(out, d)
+		}
 	}
 	fmt.Fprintf(out, "daemon   worker %d, up for %v\n", st.PID, time.Duration(st.Uptime*1e9).Round(time.Second))
 
@@ -124,6 +115,23 @@ func printPriority(out io.Writer, p session.Priority) {
 	}
 	if p.Advice != "" {
 		fmt.Fprintf(out, "         do: %s\n", p.Advice)
+	}
+}
+
+func printDevice(out io.Writer, d session.Device) {
+	state := "closed, nothing plays"
+	if d.Open {
+		state = fmt.Sprintf("playing at %s, %.0f ms to the ear, %s", d.Hardware, d.Latency, decibel(d.Peak))
+	}
+	switch {
+	case d.Muted:
+		state += fmt.Sprintf(", muted (pactl set-sink-mute %s 0)", d.Sink)
+	case d.Volume != 100:
+		state += fmt.Sprintf(", volume %.0f %%", d.Volume)
+	}
+	fmt.Fprintf(out, "device   %s (%s): %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"))
+	if d.Trouble != "" {
+		fmt.Fprintf(out, "         not the device asked for: %s\n", d.Trouble)
 	}
 }
 
