@@ -33,6 +33,7 @@ func TestCards(t *testing.T) {
 		eventually grep -q 'ready on' /tmp/daemon`)
 	t.Run("volume", m.volume)
 	t.Run("calm", m.calm)
+	t.Run("reserved", m.reserved)
 	t.Run("plugged", m.plugged)
 	if t.Failed() {
 		t.Log(m.Run(t, "cat /tmp/daemon").Output)
