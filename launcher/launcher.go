@@ -3,8 +3,8 @@
 // Three things flow through it. Setup and Teardown walk one list of steps (step.go, setup.go): record, account, home,
 // entry program, directories, sudo rule. NewPlan reads the machine into a Plan, a value that says all that a run is
 // going to do (plan.go, env.go); Plan.Run does it (run.go): the sound daemon is made sure of (sound.go, holder.go),
-// sudo or su starts the entry program as the helper (enter.go), which takes the request over a socket (channel.go),
-// runs the program, and tells how it ended.
+// sudo or su, or the entry program of another run (again.go), starts the entry program as the helper (enter.go), which
+// takes the request over a socket (channel.go), runs the program, and tells how it ended.
 //
 //	owner   run ── sudo ──► enter ── fork, exec ──► program      owner's uid │ helper's uid
 //	         │◄── request, signals, outcome ──►│                              (sudo and su lie between)
