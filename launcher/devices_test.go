@@ -1,58 +1,17 @@
 package launcher
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/e2e/need"
 )
-
-// ownDevices covers /dev with a copy, where a test can make nodes.
-func ownDevices(t *testing.T) {
-	t.Helper()
-	submounts := []string{"/dev/pts", "/dev/shm"}
-	work := t.TempDir()
-	must := func(err error) {
-		if err != nil {
-			t.Helper()
-			t.Fatal(err)
-		}
-	}
-	must(unix.Mount("tmpfs", work, "tmpfs", 0, "mode=755"))
-	t.Cleanup(func() { must(unix.Unmount(work, unix.MNT_DETACH)) })
-	for i, dir := range submounts {
-		keep := fmt.Sprint(work, "/", i)
-		must(os.Mkdir(keep, 0o755))
-		must(unix.Mount(dir, keep, "", unix.MS_BIND, ""))
-	}
-	must(os.Mkdir(work+"/upper", 0o755))
-	must(os.Mkdir(work+"/work", 0o755))
-	must(unix.Mount("overlay", "/dev", "overlay", 0, "lowerdir=/dev,upperdir="+work+"/upper,workdir="+work+"/work"))
-	t.Cleanup(func() { must(unix.Unmount("/dev", unix.MNT_DETACH)) })
-	for i, dir := range submounts {
-		must(unix.Mount(fmt.Sprint(work, "/", i), dir, "", unix.MS_BIND, ""))
-	}
-}
-
-// node makes a device that nothing answers at, open to root and a group.
-func node(t *testing.T, path string, gid, major, minor int) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mknod(path, unix.S_IFCHR|0o660, int(unix.Mkdev(uint32(major), uint32(minor)))); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.Chown(path, 0, gid), os.Chmod(path, 0o660)); err != nil {
-		t.Fatal(err)
-	}
-}
 
 const (
 	render = "/dev/dri/renderD128"
@@ -85,9 +44,9 @@ const try = `for n in %s; do sh -c ': <>'$n 2>&1 | sed 's/.*: //'; done | tr '\n
 // afterwards, however they ended, each node is what it was before.
 func TestDevices(t *testing.T) {
 	o := newXOwner(t)
-	ownDevices(t)
-	node(t, render, o.owner.GID, 226, 128)
-	node(t, camera, o.owner.GID, 81, 0)
+	need.Devices(t)
+	need.Node(t, render, o.owner.GID, 226, 128)
+	need.Node(t, camera, o.owner.GID, 81, 0)
 	before := state(t, render) + state(t, camera)
 	untouched := func(when string) {
 		t.Helper()
@@ -153,8 +112,8 @@ func TestDevices(t *testing.T) {
 // What the owner cannot open is not lent, and the rule lets the owner do nothing else as root.
 func TestDevicesOfOthers(t *testing.T) {
 	o := newXOwner(t)
-	ownDevices(t)
-	node(t, render, 0, 226, 128)
+	need.Devices(t)
+	need.Node(t, render, 0, 226, 128)
 	before := state(t, render)
 	program := startTalk(t, o.run(o.environ()))
 	if got := program.say(t, fmt.Sprintf(try, render)); got != "Permission denied" {
@@ -187,8 +146,8 @@ func TestDevicesOfOthers(t *testing.T) {
 func TestDevicesOfRoot(t *testing.T) {
 	root, _ := needRoot(t)
 	mustSetup(t, root, DefaultProfile)
-	ownDevices(t)
-	node(t, camera, 0, 81, 0)
+	need.Devices(t)
+	need.Node(t, camera, 0, 81, 0)
 	before := state(t, camera)
 	out, err := launcherOf(t, root)([]string{"TEST_CONFIG=webcam=true"}, "sh", "-c", fmt.Sprintf(try, camera)).Output()
 	if err != nil || strings.TrimSpace(string(out)) != "No such device or address" {
@@ -202,8 +161,8 @@ func TestDevicesOfRoot(t *testing.T) {
 // Lending adds one entry to a list and taking back takes that one away, whatever else is or was there meanwhile.
 func TestDeviceList(t *testing.T) {
 	needRoot(t)
-	ownDevices(t)
-	node(t, render, 0, 226, 128)
+	need.Devices(t)
+	need.Node(t, render, 0, 226, 128)
 	setfacl := func(how, who string) {
 		t.Helper()
 		if out, err := exec.Command("setfacl", how, who, render).CombinedOutput(); err != nil {

@@ -30,8 +30,8 @@ func newRunCommand() *cobra.Command {
 		Long: `Run a program as the helper user, with sound and a display. What follows APP belongs to APP.
 
 On Wayland APP sees its own windows only. On an X server it can, like any program there, read every key and picture of the
-others; --x11 untrusted keeps it from that at the price of speed and of some programs' working, --x11 nested gives it an X
-server of its own in one window.
+others; --x11 untrusted keeps it from that, though not from what you copy, at the price of speed and of some programs'
+working; --x11 nested gives it an X server of its own in one window.
 
 Exit status: APP's own; 128+n when signal n ended it; 125 when sandbox-audio itself failed, 126 when APP cannot be
 executed, 127 when there is no APP.`,

@@ -30,7 +30,14 @@ func TestClosed(t *testing.T) {
 		return ""
 	}
 	runtimeDir := value("XDG_RUNTIME_DIR")
-	d.asOwner(t, "echo secret >~/secret; chmod 644 ~/secret; mkdir -p ~/.config/autostart")
+	need.Devices(t)
+	nodes := []string{"/dev/snd/pcmC0D0p", "/dev/input/event0", "/dev/video0", "/dev/dri/card0"}
+	for i, major := range []int{116, 13, 81, 226} {
+		need.Node(t, nodes[i], d.owner.GID, major, i)
+	}
+	shared := "/dev/shm/" + d.owner.Name
+	d.asOwner(t, "umask 077; echo secret >"+shared+"; echo secret >~/secret; chmod 644 ~/secret; mkdir -p ~/.config/autostart")
+	d.asOwner(t, "mkdir "+runtimeDir+"/at-spi; ln -s ../bus "+runtimeDir+"/at-spi/bus")
 	bus := d.owner.Command(t.Context(), env, "dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=unix:path="+runtimeDir+"/bus")
 	if err := bus.Start(); err != nil {
 		t.Fatal(err)
@@ -46,8 +53,12 @@ func TestClosed(t *testing.T) {
 		return ""
 	})
 	pid := strconv.Itoa(bus.Process.Pid)
+	ask := func(address string) string {
+		return "dbus-send --bus=" + address + " --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId"
+	}
 	home, state := d.owner.Home, d.owner.Home+"/.local/state/sandbox-audio"
 	const denied, notPermitted = `Permission denied`, `Operation not permitted`
+	const entry = "/usr/local/lib/sandbox-audio/enter"
 	attempts := []struct {
 		what, script, fails string
 		closed              bool // to the owner, too
@@ -59,7 +70,23 @@ func TestClosed(t *testing.T) {
 		{"read the X authority file", "cat " + value("XAUTHORITY"), denied, false},
 		{"reach the compositor itself", "WAYLAND_DISPLAY=" + runtimeDir + "/" + value("WAYLAND_DISPLAY") + " wayland-info", `failed to create display: Permission denied`, false},
 		{"come to the display without the key", "env -u XAUTHORITY HOME=/nonexistent DISPLAY=$DISPLAY xdpyinfo", `unable to open display`, true},
-		{"reach the session bus", "dbus-send --bus=unix:path=" + runtimeDir + "/bus --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetId", denied, false},
+		{"reach the session bus, and the keyring on it", ask("unix:path=" + runtimeDir + "/bus"), denied, false},
+		{"reach the accessibility bus", ask("unix:path=" + runtimeDir + "/at-spi/bus"), denied, false},
+		{"take a picture of the screen", "grim -t ppm - >/dev/null", `does ?n.t support`, false},
+		{"read shared memory", "cat " + shared, denied, false},
+		{"slow a process down", "renice -n 19 -p " + pid, notPermitted + "|" + denied, false},
+		{"see what a process has mapped", "cat /proc/" + pid + "/maps", denied, false},
+		{"read a process's directory", "ls /proc/" + pid + "/cwd/", denied, false},
+		{"open the sound card", "test -w " + nodes[0], `^$`, false},
+		{"read the keyboard's device", "test -r " + nodes[1], `^$`, false},
+		{"open a camera", "test -r " + nodes[2], `^$`, false},
+		{"open the screen's device", "test -w " + nodes[3], `^$`, false},
+		{"load a module into the daemon", "pactl load-module module-null-sink", `Access denied|not supported|Not supported`, true},
+		{"end the daemon", "pactl exit", `Access denied`, true},
+		{"lend itself a camera", entry + " @devices " + strconv.Itoa(d.owner.UID) + " default webcam", `devices are lent by sandbox-audio run`, true},
+		{"have root lend it a camera", "sudo -n " + entry + " @devices " + strconv.Itoa(d.owner.UID) + " default webcam", `password is required|not allowed|may not run`, true},
+		{"change the kernel's settings", "sh -c 'echo x >/proc/sys/kernel/core_pattern'", denied, true},
+		{"mount over a directory", "mount -t tmpfs none /mnt", `must be superuser|` + denied, true},
 		{"signal a process", "/bin/kill -0 " + pid, notPermitted, false},
 		{"read a process's environment", "cat /proc/" + pid + "/environ", denied, false},
 		{"read a process's memory", "head -c1 /proc/" + pid + "/mem", denied, true},
@@ -70,7 +97,7 @@ func TestClosed(t *testing.T) {
 		{"remove the daemon's socket", "rm -f /run/sandbox-audio/" + d.owner.Name + "/native", denied, true},
 		{"listen in the daemon's place", "ln -s x /run/sandbox-audio/" + d.owner.Name + "/other", denied, true},
 		{"change its own record", "tee -a /var/lib/sandbox-audio/" + strconv.Itoa(d.owner.UID) + "/default.json </dev/null", denied, true},
-		{"replace the entry program", "cp /bin/sh /usr/local/lib/sandbox-audio/enter", denied + "|Text file busy", true},
+		{"replace the entry program", "cp /bin/sh " + entry, denied + "|Text file busy", true},
 		{"become root", "sudo -n true", `password is required|not allowed|may not run`, true},
 		{"become the owner", "sudo -n -u " + d.owner.Name + " true", `password is required|not allowed|may not run`, true},
 		{"read the passwords", "cat /etc/shadow", denied, true},

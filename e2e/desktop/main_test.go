@@ -23,7 +23,7 @@ import (
 	"sandbox-audio/launcher/launchertest"
 )
 
-var packages = append([]string{"chromium", "chromium-sandbox", "dbus-bin", "dbus-daemon", "firefox-esr", "grim", "strace", "sudo", "sway", "wayland-utils"}, need.XPackages...)
+var packages = append([]string{"chromium", "chromium-sandbox", "dbus-bin", "dbus-daemon", "firefox-esr", "grim", "pulseaudio-utils", "strace", "sudo", "sway", "wayland-utils"}, need.XPackages...)
 
 // whyNot is empty where tests may change the system.
 var whyNot string
