@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,11 @@ func (m *machine) loaded(t *testing.T, rtprio int, kind string, length time.Dura
 			t.Fatalf("priority %+v, streams %+v", st.Priority, st.Streams)
 		}
 		return st
+	}
+	status()
+	policies := strings.Fields(m.script(t, `ps -L -o cls= -p $(pgrep -f daemon-worker)`))
+	if n := len(slices.DeleteFunc(policies, func(p string) bool { return p != "RR" })); (n == 1) != (kind == "realtime") || n > 1 {
+		t.Errorf("%d of the worker's threads are realtime", n)
 	}
 	for i := range loads {
 		l := &loads[i]

@@ -96,6 +96,9 @@ func (m *machine) root(t *testing.T, before string) {
 	if d := m.status(t, "root.json").Default(); d.Name != "alsa:Intel,0" || d.Xruns != 0 {
 		t.Errorf("device %+v", d)
 	}
+	if p := m.status(t, "root.json").Priority; p.Kind != "realtime" || p.By != "RLIMIT_RTPRIO" {
+		t.Errorf("priority %+v", p)
+	}
 	same(t, "root's setup and teardown", before, m.script(t, "system"))
 }
 
