@@ -1,10 +1,12 @@
 package device_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -21,10 +23,11 @@ import (
 //	device.test -test.v -test.run TestALSA -card Intel                                  as a user who may open /dev/snd
 //	device.test -test.v -test.run TestALSAUnplug -card Audio -unplug /job/playing       and take the card away once that file exists
 //
-// TestALSAPlays leaves a tone in the card's recording: 997 Hz at -6 dB, for -seconds.
+// TestALSAPlays leaves in the card's recording noise, for -seconds, and TestALSARecords in a file what the card heard.
 var (
 	cardFlag    = flag.String("card", "", "sound `card` (id or number, with ,device if it matters) for TestALSA")
-	seconds     = flag.Float64("seconds", 5, "length of the tone of TestALSAPlays")
+	seconds     = flag.Float64("seconds", 5, "how long TestALSAPlays plays")
+	recording   = flag.String("record", "", "`file` for what TestALSARecords hears, 16 bit")
 	unplugged   = flag.String("unplug", "", "`file` that TestALSAUnplug makes when it plays, to have the card taken away")
 	cardsJitter = flag.Duration("jitter", 2*time.Millisecond, "how far a reading of the card's position may be off")
 )
@@ -46,21 +49,25 @@ func realCard(t *testing.T) (*loop.Loop, func(*testing.T) device.Sink) {
 func TestALSAConforms(t *testing.T) {
 	clock, card := realCard(t)
 	s := card(t)
-	c, err := s.Open()
-	if err != nil {
-		t.Fatal(err)
+	for range 2 {
+		begin := clock.Now()
+		c, err := s.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %s: opened in %v: %+v", s.Name(), s.Description(), clock.Now()-begin, c)
+		s.Close()
 	}
-	t.Logf("%s: %s: %+v", s.Name(), s.Description(), c)
-	s.Close()
 	devicetest.Conformance(t, devicetest.Bench{Make: card, Now: clock.Now, Pass: time.Sleep, Jitter: *cardsJitter})
 }
 
-// keep plays a tone on s as the mixer does, some quanta ahead by timer, until stop says so or the sink fails. It returns how far, in
+// keep plays noise on s as the mixer does, some quanta ahead by timer, until stop says so or the sink fails. It returns how far, in
 // frames, the position moved from reading to reading against the clock, at worst, and the longest time between two of them.
 func keep(t *testing.T, s device.Sink, c device.Config, now func() time.Duration, stop func() bool) (worst float64, longest time.Duration, err error) {
 	var written, heard int
 	var at time.Duration
 	quantum := make([]float32, c.Buffer*len(c.Channels))
+	noise := noise(int(*seconds*float64(c.Rate)) * len(c.Channels))
 	for !stop() {
 		q, err := s.Queued()
 		if err != nil {
@@ -74,9 +81,8 @@ func keep(t *testing.T, s device.Sink, c device.Config, now func() time.Duration
 			heard, at = written-q, read
 		}
 		if free := c.Buffer/2 - q; free > 0 {
-			for i := range free * len(c.Channels) {
-				quantum[i] = float32(0.501 * math.Sin(2*math.Pi*997*float64(written+i/len(c.Channels))/float64(c.Rate)))
-			}
+			clear(quantum)
+			copy(quantum, noise[min(len(noise), written*len(c.Channels)):])
 			n, err := s.Write(quantum[:free*len(c.Channels)])
 			if err != nil {
 				return worst, longest, err
@@ -96,12 +102,12 @@ func TestALSAPlays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	end := clock.Now() + time.Duration(*seconds*float64(time.Second))
+	end := clock.Now() + time.Duration((*seconds+0.5)*float64(time.Second))
 	worst, longest, err := keep(t, s, c, clock.Now, func() bool { return clock.Now() > end })
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%v s of tone, %d xruns, position off by %.0f frames (%.2f ms) at worst from reading to reading, of which the longest took %v",
+	t.Logf("%v s of noise, %d xruns, position off by %.0f frames (%.2f ms) at worst from reading to reading, of which the longest took %v",
 		*seconds, s.Stats().Xruns, worst, worst/float64(c.Rate)*1000, longest)
 	if x := s.Stats().Xruns; x > 0 && longest < duration(c.Buffer/2-c.Margin, c) {
 		t.Errorf("%d xruns, and the test was never late", x)
@@ -109,6 +115,52 @@ func TestALSAPlays(t *testing.T) {
 		t.Skipf("%d xruns, but this machine kept the test waiting for %v: nothing can be said of the card", x, longest)
 	}
 	time.Sleep(duration(c.Buffer, c))
+}
+
+// noise is samples that 16 bits hold exactly, of which no stretch is like another. The test that recorded them makes them anew.
+func noise(n int) []float32 {
+	r, s := rand.New(rand.NewPCG(1, 2)), make([]float32, n)
+	for i := range s {
+		s[i] = float32(int16(r.Uint32())) / 32768
+	}
+	return s
+}
+
+// TestALSARecords keeps what the card hears for -seconds.
+func TestALSARecords(t *testing.T) {
+	clock, _ := realCard(t)
+	if *recording == "" {
+		t.Skip("no -record given: nobody wants to know what -card hears")
+	}
+	s := source(t, "alsa:"+*cardFlag, clock)
+	c, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	t.Logf("%+v", c)
+	heard := make([]float32, 0, int(*seconds*float64(c.Rate))*len(c.Channels))
+	last, longest := clock.Now(), time.Duration(0)
+	for len(heard) < cap(heard) {
+		n, err := s.Read(heard[len(heard):cap(heard)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard = heard[:len(heard)+n*len(c.Channels)]
+		now := clock.Now()
+		last, longest = now, max(longest, now-last)
+		time.Sleep(10 * time.Millisecond)
+	}
+	if x := s.Stats().Xruns; x > 0 {
+		t.Errorf("%d xruns, the longest wait was %v", x, longest)
+	}
+	var raw []byte
+	for _, v := range heard {
+		raw = binary.LittleEndian.AppendUint16(raw, uint16(int16(v*32768)))
+	}
+	if err := os.WriteFile(*recording, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func duration(frames int, c device.Config) time.Duration {

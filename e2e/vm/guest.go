@@ -40,15 +40,21 @@ const (
 	HDA  Card = "hda"  // card id Intel, snd-hda-intel
 	AC97 Card = "ac97" // card id I82801AAICH, snd-intel8x0
 	USB  Card = "usb"  // card id QEMUUSBAudio, snd-usb-audio
+
+	HDAIn  Card = "hda-in"  // card id Intel, or Intel_1 beside HDA: hears Options.Line
+	AC97In Card = "ac97-in" // card id I82801AAICH, or I82801AAICH_1 beside AC97: hears silence
 )
 
 // device is QEMU's part for the card that plays into the audiodev a, with the modules that drive it.
 func (c Card) device(n int, a string) (args, modules []string) {
 	switch c {
-	case HDA: // without its codec's driver at hand the controller gives up
-		bus := fmt.Sprintf("hda%d", n)
-		return []string{"-device", "intel-hda,id=" + bus, "-device", "hda-output,bus=" + bus + ".0,audiodev=" + a}, []string{"snd-hda-codec-generic", "snd-hda-intel"}
-	case AC97:
+	case HDA, HDAIn: // without its codec's driver at hand the controller gives up
+		bus, codec := fmt.Sprintf("hda%d", n), "hda-output"
+		if c == HDAIn {
+			codec = "hda-duplex"
+		}
+		return []string{"-device", "intel-hda,id=" + bus, "-device", codec + ",bus=" + bus + ".0,audiodev=" + a}, []string{"snd-hda-codec-generic", "snd-hda-intel"}
+	case AC97, AC97In:
 		return []string{"-device", "AC97,audiodev=" + a}, []string{"snd-intel8x0"}
 	case USB:
 		return []string{"-device", "usb-audio,id=" + a + "-usb,bus=xhci.0,audiodev=" + a}, []string{"snd-usb-audio"}
@@ -60,6 +66,7 @@ func (c Card) device(n int, a string) (args, modules []string) {
 type Options struct {
 	Cards   []Card            // address them by card id: the kernel numbers them as they come up
 	Modules []string          // further kernel modules to load, such as snd-aloop
+	Line    []byte            // what HDAIn hears, round and round for three minutes: frames of 48 kHz, 16 bit, stereo
 	Files   map[string]string // path in the guest: path on the host; permissions are kept, the owner is root
 	Timeout time.Duration     // of the guest's whole life; 5 minutes when zero
 }
@@ -73,6 +80,8 @@ type Guest struct {
 	exited   chan struct{}
 	deadline time.Time
 	runs     int
+
+	lines []*os.File
 
 	qmp        *os.File
 	qmpAnswers *json.Decoder
@@ -138,7 +147,17 @@ func (g *Guest) start(r root, o Options) error {
 	drivers := []string{"xhci-pci"}
 	for i, card := range o.Cards {
 		id := fmt.Sprintf("card%d", i)
-		args = append(args, "-audiodev", "wav,id="+id+",out.frequency=48000,path="+g.CardWAV(i))
+		switch card {
+		case HDAIn:
+			if err := g.feed(id, o.Line); err != nil {
+				return err
+			}
+			args = append(args, "-audiodev", "alsa,id="+id+",in.dev="+id+",in.frequency=48000,in.try-poll=off,out.dev=null,out.try-poll=off")
+		case AC97In: // it takes what it hears as fast as it is given that
+			args = append(args, "-audiodev", "none,id="+id+",in.frequency=48000")
+		default:
+			args = append(args, "-audiodev", "wav,id="+id+",out.frequency=48000,path="+g.CardWAV(i))
+		}
 		device, its := card.device(i, id)
 		args, drivers = append(args, device...), append(drivers, its...)
 	}
@@ -166,6 +185,7 @@ func (g *Guest) start(r root, o Options) error {
 	}
 	cmd := exec.Command("qemu-system-x86_64", args...)
 	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{theirOrders, theirQMP}, log, log
+	cmd.Env = append(os.Environ(), "ALSA_CONFIG_PATH="+filepath.Join(g.dir, "asound.conf"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	go func() {
@@ -184,6 +204,22 @@ func (g *Guest) start(r root, o Options) error {
 	err = <-started
 	g.process = cmd.Process
 	return err
+}
+
+// feed has the card of that id hear line. QEMU has sound from alsa-lib, and that from a file, as fast as it is asked for it: what a card hears
+// depends on the guest's time alone.
+func (g *Guest) feed(id string, line []byte) error {
+	const long = 3 * 60 * 48000 * 4
+	file := filepath.Join(g.dir, id+".line")
+	if err := os.WriteFile(file, bytes.Repeat(line, 1+long/max(1, len(line))), 0o644); err != nil {
+		return err
+	}
+	conf, err := os.OpenFile(filepath.Join(g.dir, "asound.conf"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(conf, "pcm.null { type null }\npcm.%s { type file slave.pcm null file /dev/null infile %q format raw }\n", id, file)
+	return errors.Join(err, conf.Close())
 }
 
 // Run runs script with bash, as root of the guest, and waits for its end. A guest that dies or whose time is up fails t.
