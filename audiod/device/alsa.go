@@ -45,9 +45,9 @@ type card struct {
 }
 
 const (
-	cardBuffer = 500 * time.Millisecond
-	cardPeriod = 20 * time.Millisecond
-	cardStall  = 4 * time.Second // without moving, and it counts as gone, as in sndiod
+	cardBuffer = 512 * time.Millisecond
+	cardPeriod = 32 * time.Millisecond // a sixteenth: AC97 has a list of 32 periods, and with a number that does not go into it plays a silent one
+	cardStall  = 4 * time.Second       // without moving, and it counts as gone, as in sndiod
 )
 
 func newCard(at address, clock loop.Clock) card {

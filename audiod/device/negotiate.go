@@ -77,7 +77,7 @@ func (p endpoint) flag() alsa.PcmFlag {
 // fit opens with the largest buffer up to cardBuffer that the card accepts, in as many periods as come nearest to cardPeriod.
 func fit(p endpoint, c alsa.Config) (handle *alsa.PCM, err error) {
 	for buffer := uint32(framesIn(cardBuffer, int(c.Rate))); buffer >= 64; buffer /= 2 {
-		for _, periods := range []uint32{uint32(cardBuffer / cardPeriod), 16, 8, 4, 2} {
+		for _, periods := range []uint32{uint32(cardBuffer / cardPeriod), 8, 4, 2} {
 			c.PeriodCount, c.PeriodSize = periods, buffer/periods
 			handle, err = alsa.PcmOpen(uint(p.card.ID), uint(p.device.ID), p.flag()|alsa.PCM_NONBLOCK|alsa.PCM_MONOTONIC, &c)
 			if err == nil || !errors.Is(err, unix.EINVAL) {
