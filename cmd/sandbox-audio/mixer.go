@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/gdamore/tcell/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -45,11 +46,17 @@ func runMixer(server string) error {
 	if view.st, err = statusOf(c); err != nil {
 		return err
 	}
-	screen, err := openScreen(os.Getenv)
+	screen, err := tcell.NewScreen()
+	if err == nil {
+		err = screen.Init()
+	}
 	if err != nil {
 		return fmt.Errorf("this terminal cannot show the mixer: %w", err)
 	}
-	defer screen.close()
+	defer screen.Fini()
+	events, quit := make(chan tcell.Event), make(chan struct{})
+	defer close(quit)
+	go screen.ChannelEvents(events, quit)
 	tick := time.NewTicker(mixerTick)
 	defer tick.Stop()
 
@@ -71,30 +78,28 @@ func runMixer(server string) error {
 	}
 	for {
 		view.draw(screen)
-		if err := screen.show(); err != nil {
-			return err
-		}
 		select {
 		case <-tick.C:
 			look()
-		case <-screen.resized:
-			if err := screen.fit(); err != nil {
-				return err
-			}
-		case key, ok := <-screen.keys:
-			if !ok {
+		case e, ok := <-events:
+			key, isKey := e.(*tcell.EventKey)
+			switch {
+			case !ok:
 				return nil
-			}
-			do, leave := view.press(key)
-			if leave {
-				return nil
-			}
-			if do != nil && c != nil {
-				view.said = ""
-				if err := do(c); err != nil {
-					view.said = err.Error()
+			case !isKey:
+				screen.Sync() // another size
+			default:
+				do, leave := view.press(key)
+				if leave {
+					return nil
 				}
-				look()
+				if do != nil && c != nil {
+					view.said = ""
+					if err := do(c); err != nil {
+						view.said = err.Error()
+					}
+					look()
+				}
 			}
 		}
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"io"
 	"strings"
 	"testing"
+
+	"github.com/gdamore/tcell/v2"
 
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/session"
@@ -11,28 +12,32 @@ import (
 
 // terminal is a screen of 80 columns and 24 lines, and what stands on it.
 type terminal struct {
-	screen
+	tcell.SimulationScreen
 	t *testing.T
 }
 
-func newTerminal(t *testing.T) *terminal {
-	s := &terminal{t: t}
-	s.out = io.Discard
-	s.resize(80, 24)
-	return s
+func newTerminal(t *testing.T) terminal {
+	s := tcell.NewSimulationScreen("UTF-8")
+	if err := s.Init(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Fini)
+	s.SetSize(80, 24)
+	return terminal{s, t}
 }
 
-func (s *terminal) text(y int) string {
+func (s terminal) line(y int) string {
+	cells, width, _ := s.GetContents()
 	var b strings.Builder
-	for _, c := range s.cells[y*s.width : (y+1)*s.width] {
-		b.WriteString(c.text)
+	for _, c := range cells[y*width : (y+1)*width] {
+		b.WriteString(string(c.Runes))
 	}
 	return strings.TrimRight(b.String(), " ")
 }
 
-func (s *terminal) wants(y int, want string) {
+func (s terminal) wants(y int, want string) {
 	s.t.Helper()
-	if got := s.text(y); got != want {
+	if got := s.line(y); got != want {
 		s.t.Errorf("line %d is\n%q, not\n%q", y, got, want)
 	}
 }
@@ -53,56 +58,58 @@ func mixerState() session.Status {
 func TestMixerShows(t *testing.T) {
 	s := newTerminal(t)
 	v := mixerView{st: mixerState()}
-	v.draw(&s.screen)
+	v.draw(s)
 	s.wants(0, "sandbox-audio  alsa_output.PCH: s32 2ch 48000Hz, 40 ms to the ear, 1 xrun")
 	s.wants(2, "> alsa_output.PCH (default)  HDA In █████─────  50 %        "+strings.Repeat("─", 20))
 	s.wants(3, "  4242  mic: deny                   ██████████ 100 % muted  "+strings.Repeat("█", 20))
-	if got := s.text(4); !strings.HasPrefix(got, "    firefox of 4242, “日") || !strings.HasSuffix(got, "███───────  30 %        "+strings.Repeat("█", 20)) {
+	if got := s.line(4); !strings.HasPrefix(got, "    firefox of 4242, “日") || !strings.HasSuffix(got, "███───────  30 %        "+strings.Repeat("█", 20)) {
 		t.Errorf("a stream of the helper's is %q", got)
 	}
-	if got := s.text(5); !strings.HasPrefix(got, "  mpv of root, “film” ") {
+	if got := s.line(5); !strings.HasPrefix(got, "  mpv of root, “film” ") {
 		t.Errorf("a stream of the owner's is %q", got)
 	}
 	s.wants(23, mixerKeys)
 	v.said = "no answer"
-	v.draw(&s.screen)
+	v.draw(s)
 	s.wants(22, "no answer")
 }
+
+func key(r rune) *tcell.EventKey { return tcell.NewEventKey(tcell.KeyRune, r, 0) }
 
 func TestMixerKeys(t *testing.T) {
 	s := newTerminal(t)
 	v := mixerView{st: mixerState()}
 	marked := func() (y int) {
-		v.draw(&s.screen)
+		v.draw(s)
 		for y = range 24 {
-			if strings.HasPrefix(s.text(y), "> ") {
+			if strings.HasPrefix(s.line(y), "> ") {
 				break
 			}
 		}
 		return y
 	}
 	for _, step := range []struct {
-		key  key
+		key  *tcell.EventKey
 		line int  // that is chosen then
 		acts bool // asks something of the daemon
 	}{
-		{'k', 2, false},
-		{'a', 2, false}, // a device has no microphone's permission
-		{'+', 2, true},
-		{keyEnter, 2, true},
-		{keyDown, 3, false},
-		{'a', 3, true},
-		{'m', 3, true},
-		{'x', 3, false},
-		{keyEnter, 3, false},
-		{'j', 4, false},
-		{'j', 5, false},
-		{'j', 5, false},
-		{keyLeft, 5, true},
+		{key('k'), 2, false},
+		{key('a'), 2, false}, // a device has no microphone's permission
+		{key('+'), 2, true},
+		{tcell.NewEventKey(tcell.KeyEnter, 0, 0), 2, true},
+		{tcell.NewEventKey(tcell.KeyDown, 0, 0), 3, false},
+		{key('a'), 3, true},
+		{key('m'), 3, true},
+		{key('x'), 3, false},
+		{tcell.NewEventKey(tcell.KeyEnter, 0, 0), 3, false},
+		{key('j'), 4, false},
+		{key('j'), 5, false},
+		{key('j'), 5, false},
+		{tcell.NewEventKey(tcell.KeyLeft, 0, 0), 5, true},
 	} {
 		do, leave := v.press(step.key)
 		if line := marked(); leave || (do != nil) != step.acts || line != step.line {
-			t.Errorf("%v: acts %v, leaves %v, line %d chosen", step.key, do != nil, leave, line)
+			t.Errorf("%v: acts %v, leaves %v, line %d chosen", step.key.Name(), do != nil, leave, line)
 		}
 	}
 	v.st.Streams = v.st.Streams[1:] // what was chosen is gone, then everything
@@ -110,13 +117,13 @@ func TestMixerKeys(t *testing.T) {
 		t.Errorf("line %d is chosen", line)
 	}
 	v.st = session.Status{}
-	v.draw(&s.screen)
-	for _, k := range []key{'q', keyEscape, keyCtrlC} {
+	v.draw(s)
+	for _, k := range []*tcell.EventKey{key('q'), tcell.NewEventKey(tcell.KeyEscape, 0, 0), tcell.NewEventKey(tcell.KeyCtrlC, 0, 0)} {
 		if _, leave := v.press(k); !leave {
-			t.Errorf("%v does not leave", k)
+			t.Errorf("%v does not leave", k.Name())
 		}
 	}
-	if do, leave := v.press('m'); do != nil || leave {
+	if do, leave := v.press(key('m')); do != nil || leave {
 		t.Error("a key does something to nothing")
 	}
 }
@@ -129,14 +136,14 @@ func TestMixerScrolls(t *testing.T) {
 		v.st.Streams = append(v.st.Streams, session.Stream{Index: uint32(100 + i), Volume: 10})
 	}
 	for _, size := range [][2]int{{80, 24}, {30, 8}, {1, 1}, {200, 60}} {
-		s.resize(size[0], size[1])
+		s.SetSize(size[0], size[1])
 		for i := range 90 {
-			press := key('j')
+			press := 'j'
 			if i > 45 {
 				press = 'k'
 			}
-			v.press(press)
-			v.draw(&s.screen)
+			v.press(key(press))
+			v.draw(s)
 			if at := v.at(v.rows()) - v.top; at < 0 || at >= max(1, size[1]-5) {
 				t.Fatalf("%v: what is chosen is on row %d", size, at)
 			}

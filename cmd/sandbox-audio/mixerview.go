@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gdamore/tcell/v2"
+
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/session"
@@ -56,10 +58,10 @@ func (v *mixerView) at(rows []target) int {
 }
 
 // press is what a key does to the view, and what it asks of the daemon.
-func (v *mixerView) press(k key) (do mixerAct, leave bool) {
+func (v *mixerView) press(key *tcell.EventKey) (do mixerAct, leave bool) {
 	rows := v.rows()
 	if len(rows) == 0 {
-		return nil, quits(k)
+		return nil, quits(key)
 	}
 	at := v.at(rows)
 	t := rows[at]
@@ -69,24 +71,24 @@ func (v *mixerView) press(k key) (do mixerAct, leave bool) {
 	}
 	choose := func(by int) { v.chosen = rows[min(max(0, at+by), len(rows)-1)] }
 	switch {
-	case quits(k):
+	case quits(key):
 		return nil, true
-	case k == keyUp || k == 'k':
+	case key.Key() == tcell.KeyUp || key.Rune() == 'k':
 		choose(-1)
-	case k == keyDown || k == 'j':
+	case key.Key() == tcell.KeyDown || key.Rune() == 'j':
 		choose(+1)
-	case k == keyLeft || k == 'h' || k == '-':
+	case key.Key() == tcell.KeyLeft || key.Rune() == 'h' || key.Rune() == '-':
 		return turn(-5), false
-	case k == keyRight || k == 'l' || k == '+':
+	case key.Key() == tcell.KeyRight || key.Rune() == 'l' || key.Rune() == '+':
 		return turn(+5), false
-	case k == 'm':
+	case key.Rune() == 'm':
 		return func(c *native.Client) error { return t.setMuted(c, !t.Muted) }, false
-	case k == keyEnter && t.Kind == "device":
+	case key.Key() == tcell.KeyEnter && t.Kind == "device":
 		return func(c *native.Client) error {
 			return c.Call(native.OpSetDefaultSink, &native.ByName{Name: t.Name}, nil)
 		}, false
-	case t.Kind == "helper":
-		if access, ok := map[key]memory.Access{'a': memory.Allow, 'd': memory.Deny, 's': memory.Ask}[k]; ok {
+	case key.Key() == tcell.KeyRune:
+		if access, ok := map[rune]memory.Access{'a': memory.Allow, 'd': memory.Deny, 's': memory.Ask}[key.Rune()]; ok && t.Kind == "helper" {
 			change := session.MicChange{UID: t.Index, State: access}
 			return func(c *native.Client) error { return send(c, session.MessageMic, change, new(session.Mic)) }, false
 		}
@@ -94,32 +96,36 @@ func (v *mixerView) press(k key) (do mixerAct, leave bool) {
 	return nil, false
 }
 
-func quits(k key) bool { return k == 'q' || k == keyEscape || k == keyCtrlC }
+func quits(key *tcell.EventKey) bool {
+	return key.Rune() == 'q' || key.Key() == tcell.KeyEscape || key.Key() == tcell.KeyCtrlC
+}
 
 // draw shows it all.
-func (v *mixerView) draw(s *screen) {
-	s.clear()
+func (v *mixerView) draw(s tcell.Screen) {
+	width, height := s.Size()
+	s.Clear()
 	d := v.st.Default()
 	title := "sandbox-audio  " + d.Sink + ": closed, nothing plays"
 	if d.Open {
 		title = fmt.Sprintf("sandbox-audio  %s: %s, %.0f ms to the ear, %s", d.Sink, d.Hardware, d.Latency, count(d.Xruns, "xrun"))
 	}
-	s.put(0, 0, title, bold)
+	s.PutStrStyled(0, 0, title, tcell.StyleDefault.Bold(true))
 
 	rows := v.rows()
-	at, fits := v.at(rows), max(1, s.height-5)
+	at, fits := v.at(rows), max(1, height-5)
 	v.top = max(0, min(v.top, at, len(rows)-fits), at-fits+1)
 	for i, t := range rows[v.top:min(len(rows), v.top+fits)] {
-		v.drawRow(s, 2+i, t, v.top+i == at)
+		v.drawRow(s, 2+i, width, t, v.top+i == at)
 	}
-	notice, st := v.said, style(0)
+	notice, style := v.said, tcell.StyleDefault
 	for _, m := range mics(v.st) {
 		if m.InUse && notice == "" {
-			notice, st = m.use(), red|bold
+			notice, style = m.use(), style.Foreground(tcell.ColorRed).Bold(true)
 		}
 	}
-	s.put(0, s.height-2, notice, st)
-	s.put(0, s.height-1, mixerKeys, dim)
+	s.PutStrStyled(0, height-2, notice, style)
+	s.PutStrStyled(0, height-1, mixerKeys, tcell.StyleDefault.Dim(true))
+	s.Show()
 }
 
 const (
@@ -128,8 +134,8 @@ const (
 	rightSide = volumeBar + len(" 100 % muted  ") + levelBar
 )
 
-func (v *mixerView) drawRow(s *screen, y int, t target, chosen bool) {
-	name, st := t.Name, style(0)
+func (v *mixerView) drawRow(s tcell.Screen, y, width int, t target, chosen bool) {
+	name, style := t.Name, tcell.StyleDefault
 	switch t.Kind {
 	case "device":
 		if t.Default {
@@ -148,35 +154,35 @@ func (v *mixerView) drawRow(s *screen, y int, t target, chosen bool) {
 		}
 	}
 	if chosen {
-		name, st = "> "+name, reverse
+		name, style = "> "+name, style.Reverse(true)
 	} else {
 		name = "  " + name
 	}
-	s.put(0, y, name, st)
-	x := max(0, s.width-rightSide)
-	s.put(x-1, y, strings.Repeat(" ", rightSide+1), 0) // a long name ends here
+	s.PutStrStyled(0, y, name, style)
+	x := max(0, width-rightSide)
+	s.PutStrStyled(x-1, y, strings.Repeat(" ", rightSide+1), tcell.StyleDefault) // a long name ends here
 	volume := fmt.Sprintf(" %3.0f %%", t.Volume)
 	if t.Muted {
 		volume += " muted"
 	}
-	bar(s, x, y, volumeBar, t.Volume/100, 0)
-	s.put(x+volumeBar, y, volume, st)
-	bar(s, s.width-levelBar, y, levelBar, 1+20*math.Log10(max(t.peak, 1e-9))/60, levelStyle(t.peak))
+	bar(s, x, y, volumeBar, t.Volume/100, tcell.StyleDefault)
+	s.PutStrStyled(x+volumeBar, y, volume, style)
+	bar(s, width-levelBar, y, levelBar, 1+20*math.Log10(max(t.peak, 1e-9))/60, levelStyle(t.peak))
 }
 
-// bar draws n cells, a share of them full.
-func bar(s *screen, x, y, n int, share float64, st style) {
+// bar draws n cells, a share of them full. Both characters have a stand-in where the terminal has no Unicode.
+func bar(s tcell.Screen, x, y, n int, share float64, style tcell.Style) {
 	full := int(math.Round(float64(n) * min(max(share, 0), 1)))
-	s.put(x, y, strings.Repeat("█", full), st)
-	s.put(x+full, y, strings.Repeat("─", n-full), dim)
+	s.PutStrStyled(x, y, strings.Repeat(string(tcell.RuneBlock), full), style)
+	s.PutStrStyled(x+full, y, strings.Repeat(string(tcell.RuneHLine), n-full), tcell.StyleDefault.Dim(true))
 }
 
-func levelStyle(peak float64) style {
+func levelStyle(peak float64) tcell.Style {
 	switch {
 	case peak >= 1:
-		return red
+		return tcell.StyleDefault.Foreground(tcell.ColorRed)
 	case peak >= 0.5:
-		return yellow
+		return tcell.StyleDefault.Foreground(tcell.ColorYellow)
 	}
-	return green
+	return tcell.StyleDefault.Foreground(tcell.ColorGreen)
 }
