@@ -506,7 +506,7 @@ func (s *Sink) run(in *Input) {
 	s.recall()
 	s.running = append(s.running, in)
 	s.idleSince = 0
-	if s.open && s.device != s.wanted && s.clock.Now()-s.failed >= retryAfter {
+	if s.open && s.device != s.wanted && s.clock.Now()-s.failed >= startTime {
 		s.Renew()
 	}
 	s.retarget()
