@@ -18,7 +18,7 @@ import (
 // program's standard input, output and error as descriptors, so that neither sudo nor su comes between.
 //
 //	run                              entry
-//	 request {argv, env, …} + 3 fds ─►
+//	 request {argv, env, …} + fds   ─►
 //	                                ◄─ outcome {listens} + a socket      where windows go to a compositor
 //	                                ◄─ outcome {pid} + what it made for run to serve     or outcome {code, error}, and the end
 //	 order {signal | enter}         ─►  any number
@@ -47,6 +47,9 @@ type request struct {
 
 	Bus   string            `json:"bus,omitempty"`   // dbus-daemon; empty for no session bus
 	Files map[string][]byte `json:"files,omitempty"` // what the helper is given to keep in its runtime directory, by name
+
+	Look     map[string]string `json:"look,omitempty"` // the stamps of the owner's fonts, themes and icons; nil for none of that
+	lookLine *os.File          // to ask for those on; comes as a descriptor
 }
 
 type order struct {
@@ -166,9 +169,13 @@ func readWith(conn *net.UnixConn, v any, most, mostFDs int) (fds []int, err erro
 	return fds, readBody(conn, head, v, most)
 }
 
-// sendRequest sends the request and the three descriptors.
+// sendRequest sends the request, the three descriptors and, when there is one, the line.
 func sendRequest(conn *net.UnixConn, req request, stdio [3]*os.File) error {
-	return writeWith(conn, req, maxRequest, int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd()))
+	fds := []int{int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd())}
+	if req.lookLine != nil {
+		fds = append(fds, int(req.lookLine.Fd()))
+	}
+	return writeWith(conn, req, maxRequest, fds...)
 }
 
 // receiveOutcome takes what the entry program says, and the terminal's master and the listening socket if it sends them.
@@ -198,11 +205,18 @@ func isListener(fd int) bool {
 
 // receiveRequest is the other end of sendRequest.
 func receiveRequest(conn *net.UnixConn) (req request, stdio []int, err error) {
-	if stdio, err = readWith(conn, &req, maxRequest, 3); err != nil {
+	if stdio, err = readWith(conn, &req, maxRequest, 4); err != nil {
 		return req, nil, err
 	}
-	if len(stdio) != 3 {
-		return req, nil, fmt.Errorf("%d descriptors came with the request, not 3", len(stdio))
+	want := 3
+	if req.Look != nil {
+		want = 4
+	}
+	if len(stdio) != want {
+		return req, nil, fmt.Errorf("%d descriptors came with the request, not %d", len(stdio), want)
+	}
+	if req.Look != nil {
+		req.lookLine, stdio = os.NewFile(uintptr(stdio[3]), "line"), stdio[:3]
 	}
 	if len(req.Argv) == 0 {
 		return req, nil, errors.New("the request names no program")

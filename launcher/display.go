@@ -130,6 +130,12 @@ func (d display) lend(l *lender, p *Plan, say func(string)) (*door, error) {
 	var opened *door
 	if d.any() {
 		p.request.Files = d.look.files(p.request.RuntimeDir)
+		var notes []string
+		p.carriage, notes = collect(d.look.trees)
+		for _, note := range notes {
+			say("note: " + note)
+		}
+		p.request.Look = p.carriage.stamps()
 	}
 	if d.wayland != "" {
 		compositor, err := wayland.Connect(context.Background(), d.wayland)

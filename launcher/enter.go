@@ -122,6 +122,9 @@ func enter(args []string) (int, error) {
 			return StatusFailed, err
 		}
 	}
+	if err := keepLook(req.Home, req.Look, req.lookLine); err != nil {
+		return StatusFailed, writeMessage(conn, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
+	}
 	// What dies with the thread that started it (PR_SET_PDEATHSIG) needs one that stays. Not before: each wait on such a one costs more.
 	runtime.LockOSThread()
 	x, err := startXServer(&req)

@@ -126,7 +126,8 @@ func (s *homeStep) Undo() error {
 	if uid, _ := fileOwner(st); uid != s.profile.HelperUID {
 		return nil // not the home that setup made
 	}
-	for _, name := range []string{clientConf, filepath.Dir(clientConf), ".config"} {
+	_ = home.RemoveAll(lookCopy)
+	for _, name := range []string{clientConf, filepath.Dir(clientConf), ".config", filepath.Dir(lookCopy), ".cache"} {
 		_ = home.Remove(name) // what is not as setup left it is the helper's, and is kept with the home
 	}
 	return nil

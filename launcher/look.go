@@ -2,6 +2,8 @@ package launcher
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/xml"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,22 +20,33 @@ import (
 //	~/.config/gtk-3.0/settings.ini ─┐                 sandbox-look/gtk-3.0/settings.ini   ◄─ XDG_CONFIG_DIRS
 //	~/.config/kdeglobals …         ─┼─ named keys ──► sandbox-look/kdeglobals …
 //	~/.config/dconf/user           ─┘                 sandbox-look/dconf                  ◄─ DCONF_PROFILE
+//	~/.config/fontconfig/fonts.conf ────────────────► sandbox-look/owner-fonts.conf       ◄─ FONTCONFIG_FILE
+//
+// For fonts, themes and icons that the owner has at home see carriage. Browsers confine what shows pages, and Firefox leaves to
+// it the folders of XDG_CONFIG_DIRS and the fonts of XDG_DATA_DIRS (SandboxBrokerPolicyFactory.cpp), so that all lies there.
 //
 // An X server tells much of it itself (RESOURCE_MANAGER, XSETTINGS), and so it needs no more on a shared one.
 type look struct {
-	owner  string // home
-	config string // the owner's configuration folder
-	dirs   string // the system's, in order
-	dconf  bool   // the owner has settings in dconf
+	owner  string     // home
+	config string     // the owner's configuration folder
+	dirs   string     // the system's, in order
+	dconf  bool       // the owner has settings in dconf
+	copy   string     // where the helper has the owner's fonts, themes and icons
+	trees  []lookTree // from which
+	fonts  bool       // the owner has fonts, or settings for them
 }
 
 // lookDir is the folder in the helper's runtime directory.
 const lookDir = "sandbox-look"
 
-func findLook(environ []string, home string) look {
-	l := look{owner: home, config: lookup(environ, "XDG_CONFIG_HOME"), dirs: "/etc/xdg"}
+func findLook(environ []string, home, helper string) look {
+	l := look{owner: home, config: lookup(environ, "XDG_CONFIG_HOME"), dirs: "/etc/xdg", copy: filepath.Join(helper, lookCopy)}
 	if !filepath.IsAbs(l.config) {
 		l.config = filepath.Join(home, ".config")
+	}
+	data := lookup(environ, "XDG_DATA_HOME")
+	if !filepath.IsAbs(data) {
+		data = filepath.Join(home, ".local/share")
 	}
 	system := slices.DeleteFunc(filepath.SplitList(lookup(environ, "XDG_CONFIG_DIRS")), func(dir string) bool {
 		return !filepath.IsAbs(dir) || pointsInto(dir, home)
@@ -43,6 +56,8 @@ func findLook(environ []string, home string) look {
 	}
 	_, err := os.Stat(l.dconfPath())
 	l.dconf = err == nil
+	l.trees = findTrees(home, data, func() []string { return l.themes(environ) })
+	l.fonts = slices.ContainsFunc(l.trees, func(t lookTree) bool { return t.part() == "fonts" }) || len(l.fontSettings()) > 0
 	return l
 }
 
@@ -55,7 +70,71 @@ func (l look) environ(runtimeDir string) []string {
 	if l.dconf {
 		env = append(env, "DCONF_PROFILE="+dir+"/dconf-profile")
 	}
+	if l.fonts {
+		env = append(env, "FONTCONFIG_FILE="+dir+"/fonts.conf")
+	}
+	if len(l.trees) > 0 {
+		home := strings.TrimSuffix(l.copy, "/"+lookCopy)
+		env = append(env, "XDG_DATA_DIRS="+l.copy+":/usr/local/share:/usr/share",
+			"XCURSOR_PATH="+home+"/.local/share/icons:"+home+"/.icons:"+l.copy+"/icons:/usr/local/share/icons:/usr/share/icons:/usr/share/pixmaps")
+	}
 	return env
+}
+
+// fontSettings is the owner's fonts.conf(5). One that leads to other files is of no use without them.
+func (l look) fontSettings() []byte {
+	text := readSome(filepath.Join(l.config, "fontconfig/fonts.conf"))
+	if bytes.Contains(text, []byte("<include")) || pointsInto(string(text), l.owner) || xml.Unmarshal(text, new(struct{})) != nil {
+		return nil
+	}
+	return text
+}
+
+// fontFile leads fontconfig to the owner's fonts and to both users' settings, of which the first say most.
+func (l look) fontFile(dir string) []byte {
+	var b bytes.Buffer
+	b.WriteString("<fontconfig>\n")
+	b.WriteString("<include ignore_missing=\"yes\" prefix=\"xdg\">fontconfig/conf.d</include>\n")
+	b.WriteString("<include ignore_missing=\"yes\" prefix=\"xdg\">fontconfig/fonts.conf</include>\n")
+	b.WriteString("<include ignore_missing=\"yes\">")
+	_ = xml.EscapeText(&b, []byte(filepath.Join(dir, "owner-fonts.conf")))
+	b.WriteString("</include>\n<include ignore_missing=\"yes\">/etc/fonts/fonts.conf</include>\n<dir>")
+	_ = xml.EscapeText(&b, []byte(filepath.Join(l.copy, "fonts")))
+	b.WriteString("</dir>\n</fontconfig>\n")
+	return b.Bytes()
+}
+
+// themes is the names of those that the owner has chosen, of whatever kind: for widgets, windows, icons or the cursor.
+func (l look) themes(environ []string) (names []string) {
+	gtk, _, _ := strings.Cut(lookup(environ, "GTK_THEME"), ":") // a variant follows
+	names = append(names, gtk, lookup(environ, "XCURSOR_THEME"))
+	for _, f := range lookFiles {
+		for line := range strings.Lines(string(l.keep(f, readSome(filepath.Join(l.config, f.name))))) {
+			switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
+			case "gtk-theme-name", "gtk-icon-theme-name", "gtk-cursor-theme-name", "Theme", "cursorTheme":
+				names = append(names, strings.Trim(value, `"'`))
+			}
+		}
+	}
+	for line := range strings.Lines(string(readSome(filepath.Join(l.config, "xfce4/xfconf/xfce-perchannel-xml/xsettings.xml")))) {
+		if _, key, ok := strings.Cut(line, ` name="`); ok && slices.ContainsFunc([]string{`ThemeName"`, `IconThemeName"`, `CursorThemeName"`}, func(name string) bool { return strings.HasPrefix(key, name) }) {
+			_, value, _ := strings.Cut(line, ` value="`)
+			name, _, _ := strings.Cut(value, `"`)
+			names = append(names, name)
+		}
+	}
+	values, err := gvdb.Parse(readSome(l.dconfPath()))
+	if err != nil {
+		return names
+	}
+	for _, d := range lookDconf {
+		for _, key := range []string{"gtk-theme", "icon-theme", "cursor-theme", "theme"} {
+			if name, ok := strings.CutSuffix(string(values[d.path+key]), "\x00\x00s"); ok { // a string in a variant
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // files is the settings, by the names of files in the runtime directory. What cannot be read is not carried over: it is
@@ -66,6 +145,10 @@ func (l look) files(runtimeDir string) map[string][]byte {
 		if text := l.keep(f, readSome(filepath.Join(l.config, f.name))); len(text) > 0 {
 			files[filepath.Join(lookDir, f.name)] = text
 		}
+	}
+	if l.fonts {
+		files[lookDir+"/fonts.conf"] = l.fontFile(filepath.Join(runtimeDir, lookDir))
+		files[lookDir+"/owner-fonts.conf"] = []byte(cmp.Or(string(l.fontSettings()), "<fontconfig/>"))
 	}
 	if !l.dconf {
 		return files

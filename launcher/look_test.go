@@ -20,12 +20,12 @@ func TestLookKeepsNamedKeysOnly(t *testing.T) {
 func TestFindLook(t *testing.T) {
 	home := t.TempDir()
 	for dirs, want := range map[string]string{"": "/etc/xdg", "/etc/xdg/xdg-ubuntu:/etc/xdg": "/etc/xdg/xdg-ubuntu:/etc/xdg", home + "/x:/etc/xdg:relative": "/etc/xdg"} {
-		l := findLook([]string{"XDG_CONFIG_DIRS=" + dirs}, home)
+		l := findLook([]string{"XDG_CONFIG_DIRS=" + dirs}, home, "/home/h")
 		if got, want := l.environ("/run/h"), []string{"XDG_CONFIG_DIRS=/run/h/sandbox-look:" + want}; !slices.Equal(got, want) {
 			t.Errorf("%q: %q, not %q", dirs, got, want)
 		}
 	}
-	if got := findLook([]string{"XDG_CONFIG_HOME=/elsewhere"}, home).config; got != "/elsewhere" {
+	if got := findLook([]string{"XDG_CONFIG_HOME=/elsewhere"}, home, "/home/h").config; got != "/elsewhere" {
 		t.Errorf("the owner's settings are looked for in %s", got)
 	}
 }

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 		os.Exit(daemonMain(os.Args[2:]))
 	}
 	if os.Getuid() == 0 { // before the machine is out of reach
-		if err := need.Install(slices.Concat(need.XPackages, []string{"acl", "dbus-bin", "dbus-daemon", "dconf-cli", "dconf-gsettings-backend", "gsettings-desktop-schemas", "libglib2.0-bin", "sudo", "sway", "wayland-utils", "weston", "wl-clipboard", "xclip", "xserver-xephyr", "xwayland"})...); err != nil {
+		if err := need.Install(slices.Concat(need.XPackages, []string{"acl", "dbus-bin", "dbus-daemon", "dconf-cli", "dconf-gsettings-backend", "fontconfig", "fonts-dejavu-core", "gsettings-desktop-schemas", "libglib2.0-bin", "sudo", "sway", "wayland-utils", "weston", "wl-clipboard", "xclip", "xserver-xephyr", "xwayland"})...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

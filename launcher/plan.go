@@ -39,6 +39,7 @@ type Plan struct {
 	Notes     []string  // what is not as setup leaves it, and how to repair it
 	rules     Rules     // as far as they are the sound daemon's
 	display   display
+	carriage  carriage      // what goes along of the owner's fonts, themes and icons, once the display is lent
 	lent      []string      // the devices that the program may open
 	lend      []string      // has them lent; empty for nothing
 	tty       bool          // the program gets a terminal of the helper's
@@ -214,7 +215,7 @@ func (f *facts) plan(req Request, config Config) (*Plan, error) {
 		p.request.Env = append(p.request.Env, "DBUS_SESSION_BUS_ADDRESS="+busAddress(runtimeDir))
 	}
 	if p.display.any() {
-		p.display.look = findLook(req.Environ, f.owner.Home)
+		p.display.look = findLook(req.Environ, f.owner.Home, f.helper.Home)
 	}
 	p.display.prepare(&p.request)
 	slices.Sort(p.request.Env)
@@ -234,6 +235,9 @@ func (p *Plan) String() string {
 	line("daemon", commandLine(p.Daemon)+"   (when none runs)")
 	line("become", commandLine(slices.Concat(p.scope, p.Enter))+" @SOCKET "+strconv.Itoa(p.Owner.UID))
 	line("display", p.display.String())
+	for _, t := range p.display.look.trees {
+		line("copied", printable(t.path())+"   (where it has changed)")
+	}
 	for _, node := range p.lent {
 		line("device", node+"   (until the last program ends)")
 	}

@@ -240,7 +240,14 @@ func (r *running) begin(out *stdio) (status int, err error) {
 		return StatusFailed, err
 	}
 	r.plan.request.Terminal = out.terminal.describe()
-	if err := sendRequest(r.conn, r.plan.request, out.files); err != nil {
+	if r.plan.request.Look != nil {
+		if r.plan.request.lookLine, err = r.plan.carriage.offer(r.say); err != nil {
+			return StatusFailed, err
+		}
+	}
+	err = sendRequest(r.conn, r.plan.request, out.files)
+	r.plan.request.lookLine.Close()
+	if err != nil {
 		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
 	}
 	go r.listen()
