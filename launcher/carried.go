@@ -90,8 +90,8 @@ func replace(root *os.Root, part, stamp string, r io.Reader) error {
 	if err := unpack(root, next, tar.NewReader(r)); err != nil {
 		return err
 	}
-	if err := root.WriteFile(filepath.Join(next, stampFile), []byte(stamp), 0o600); err != nil {
-		return err
+	if have, err := root.ReadFile(filepath.Join(next, stampFile)); err != nil || string(have) != stamp {
+		return io.ErrUnexpectedEOF
 	}
 	if err := root.Rename(part, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"maps"
@@ -225,7 +226,7 @@ func TestPackLeavesOutWhatChanges(t *testing.T) {
 	packed := make(chan error, 1)
 	go func() {
 		defer w.Close()
-		packed <- pack(w, c["fonts"])
+		packed <- pack(w, c["fonts"], "stamp")
 	}()
 	if err := replace(root, "fonts", "stamp", r); err != nil {
 		t.Fatal(err)
@@ -235,6 +236,35 @@ func TestPackLeavesOutWhatChanges(t *testing.T) {
 	}
 	if got, want := contents(t, root.Name()), map[string]string{"fonts/0/c.ttf": "c.ttf"}; !maps.Equal(got, want) {
 		t.Errorf("there is %q, not %q", got, want)
+	}
+}
+
+// An archive that breaks off leaves what was there, whole, and nothing beside it.
+func TestHalfACopyIsNone(t *testing.T) {
+	base := t.TempDir()
+	if err := os.WriteFile(base+"/a.ttf", []byte(strings.Repeat("a", 4096)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := collect([]lookTree{{base, ".", "fonts/0"}})
+	var archive bytes.Buffer
+	if err := pack(&archive, c["fonts"], "first"); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := replace(root, "fonts", "first", bytes.NewReader(archive.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	for n := range archive.Len()/512 - 2 { // the archive ends with two empty blocks
+		if err := replace(root, "fonts", "first", bytes.NewReader(archive.Bytes()[:n*512])); err == nil {
+			t.Errorf("%d blocks are taken for all", n)
+		}
+		if got := contents(t, root.Name()); len(got) != 1 || len(got["fonts/0/a.ttf"]) != 4096 {
+			t.Errorf("after %d blocks there is %q", n, slices.Sorted(maps.Keys(got)))
+		}
 	}
 }
 
