@@ -1,9 +1,7 @@
 package audiod
 
 import (
-	"bytes"
-	"fmt"
-	"os"
+	"debug/elf"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -11,26 +9,28 @@ import (
 
 // slimmer makes what gives back the memory that only starting has needed: garbage, and the program's own pages, of which a start touches most and a
 // daemon at work few. Such a page comes back from the kernel's memory of the file when it is used again. The keeper and its worker call it once, when
-// they serve; by then the worker could not read the list of its pages any more.
+// they serve; by then the worker could not open the file any more.
+//
+// A program that is linked as it is loaded keeps its pages, since some hold addresses that were filled in then and that the file has not.
 func slimmer() (slim func()) {
-	self, err := os.Readlink("/proc/self/exe")
-	maps, mapsErr := os.ReadFile("/proc/self/maps")
-	if err != nil || mapsErr != nil {
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
 		return debug.FreeOSMemory
 	}
+	defer f.Close()
 	var pages [][2]uintptr
-	for line := range bytes.Lines(maps) {
-		var from, to uintptr
-		var may, offset, device, inode, path string // proc_pid_maps(5)
-		n, _ := fmt.Sscanf(string(line), "%x-%x %s %s %s %s %s", &from, &to, &may, &offset, &device, &inode, &path)
-		if n == 7 && path == self && may[1] != 'w' {
-			pages = append(pages, [2]uintptr{from, to})
+	for _, p := range f.Progs {
+		switch {
+		case p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC:
+			return debug.FreeOSMemory
+		case p.Type == elf.PT_LOAD && p.Flags&elf.PF_W == 0:
+			pages = append(pages, [2]uintptr{uintptr(p.Vaddr), uintptr(p.Filesz)})
 		}
 	}
 	return func() {
 		debug.FreeOSMemory()
 		for _, p := range pages {
-			unix.Syscall(unix.SYS_MADVISE, p[0], p[1]-p[0], unix.MADV_DONTNEED)
+			unix.Syscall(unix.SYS_MADVISE, p[0], p[1], unix.MADV_DONTNEED)
 		}
 	}
 }

@@ -28,7 +28,11 @@ func filePages() (kb int) {
 func TestSlim(t *testing.T) {
 	var before, after int
 	line := spawn(t, 0, nil, "role:slim").line()
-	if _, err := fmt.Sscan(line, &before, &after); err != nil || after == 0 || after > before/2 {
+	most := 0.67
+	if raced {
+		most = 1.1 // linked as it is loaded
+	}
+	if _, err := fmt.Sscan(line, &before, &after); err != nil || after == 0 || float64(after) > most*float64(before) {
 		t.Errorf("it said %q", line)
 	}
 }
