@@ -50,7 +50,7 @@ func cached() (root, error) {
 	if err != nil {
 		return root{}, err
 	}
-	recipe := sha256.Sum256([]byte(strings.Join(append(append([]string{"1", suite}, packages...), early...), " ")))
+	recipe := sha256.Sum256([]byte(strings.Join(append(append([]string{"2", suite}, packages...), early...), " ")))
 	dir := filepath.Join(cache, hex.EncodeToString(recipe[:6]))
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return root{}, err
@@ -138,7 +138,8 @@ func build(dir, suite string) error {
 	if err := os.WriteFile(filepath.Join(partial, "modules"), []byte(strings.Join(modules, "\n")), 0o644); err != nil {
 		return err
 	}
-	for _, rest := range append(debs, unpacked, filepath.Join(target, "var/cache/apt/archives")) {
+	pulseHook := filepath.Join(target, "usr/share/alsa/alsa.conf.d/pulse.conf") // with it every program that uses ALSA starts PulseAudio
+	for _, rest := range append(debs, unpacked, pulseHook, filepath.Join(target, "var/cache/apt/archives")) {
 		os.RemoveAll(rest)
 	}
 	tell("done, in %s", dir)
