@@ -170,6 +170,7 @@ func TestSessionAfterCrash(t *testing.T) {
 	for _, victim := range []string{"launch", "enter", "sleep", "dbus-daemon", "all"} {
 		t.Run(victim, func(t *testing.T) {
 			program := run(nil, "sh", "-c", askBus+"; exec sleep 600")
+			program.Stderr = t.Output()
 			out, err := program.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
