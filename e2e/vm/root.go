@@ -138,7 +138,7 @@ func build(dir, suite string) error {
 	if err := os.WriteFile(filepath.Join(partial, "modules"), []byte(strings.Join(modules, "\n")), 0o644); err != nil {
 		return err
 	}
-	pulseHook := filepath.Join(target, "usr/share/alsa/alsa.conf.d/pulse.conf") // with it every program that uses ALSA starts PulseAudio
+	pulseHook := filepath.Join(target, "etc/alsa/conf.d/99-pulse.conf") // with it every program that uses ALSA starts PulseAudio
 	for _, rest := range append(debs, unpacked, pulseHook, filepath.Join(target, "var/cache/apt/archives")) {
 		os.RemoveAll(rest)
 	}
