@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,33 +198,8 @@ func TestLimitsBySystemd(t *testing.T) {
 	}
 }
 
-// freshUIDs has useradd take a number that nobody on this machine has, whatever is hidden from the test: the kernel counts
-// processes by it.
-func freshUIDs(t *testing.T) {
-	t.Helper()
-	if whyNotRoot != "" {
-		t.Skip(whyNotRoot)
-	}
-	const path = "/etc/login.defs"
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := 20_000 + rand.IntN(30_000)
-	text := fmt.Appendf(slices.Clone(before), "\nSYS_UID_MIN %d\nSYS_UID_MAX %d\n", first, first+9)
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.WriteFile(path, before, 0o644); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // Without systemd: a program gets no more memory than its limit, and a fork bomb no more processes.
 func TestResourceLimitsHold(t *testing.T) {
-	freshUIDs(t)
 	p, settings, run := confinedOwner(t)
 	for _, network := range []string{"host", "off"} {
 		t.Run("network "+network, func(t *testing.T) {

@@ -3,6 +3,7 @@ package launchertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,6 +100,9 @@ func prepare() error {
 	if err := copyEtc(filepath.Join(work, "etc")); err != nil {
 		return err
 	}
+	if err := ownNumbers(); err != nil {
+		return fmt.Errorf("set useradd's numbers apart: %w", err)
+	}
 	for _, dir := range covered {
 		upper := filepath.Join(work, strings.ReplaceAll(dir, "/", "_"))
 		if err := os.MkdirAll(upper+".work", 0o755); err != nil {
@@ -148,6 +152,19 @@ func copyEtc(to string) error {
 		return fmt.Errorf("mount the copy of /etc: %w", err)
 	}
 	return nil
+}
+
+// ownNumbers has useradd give system accounts numbers that it gives nobody outside: the kernel counts processes by them, and whoever
+// clears away after an account of the machine sees the processes in here.
+func ownNumbers() error {
+	f, err := os.OpenFile("/etc/login.defs", os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	first := 200 + 20*rand.IntN(35) // useradd begins at 999, downwards
+	_, err = fmt.Fprintf(f, "\nSYS_UID_MIN %d\nSYS_UID_MAX %d\n", first, first+19)
+	return err
 }
 
 // forget removes from the copies what setup has made on the real machine, where the developer uses the program.
