@@ -22,7 +22,7 @@ const loadTime = "SANDBOX_AUDIO_LOAD"
 // never runs dry, not even when those others are nicer to themselves than to anybody, which without it is too much. The guest's time is its own, so
 // the host cannot disturb.
 func TestFullLoad(t *testing.T) {
-	length := 10 * time.Second
+	length := 3 * time.Second
 	if s := os.Getenv(loadTime); s != "" {
 		var err error
 		if length, err = time.ParseDuration(s); err != nil {
