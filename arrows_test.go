@@ -14,7 +14,7 @@ var arrows = map[string]struct {
 	why string
 }{
 	"cmd/sandbox-audio":        {[]string{"launcher", "templates", "holder", "audiod", "audiod/device", "audiod/memory", "audiod/native", "audiod/pcm", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, memory for what can be said of the microphone, pcm for volumes, templates for the manual"},
-	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile", "launcher/gvdb"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher":                 {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile", "launcher/gvdb", "launcher/loopback"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
 	"launcher/wayland":         {nil, "a leaf: the Wayland protocol, as far as passing on goes"},
 	"launcher/x11":             {nil, "a leaf: the X protocol, as far as keys go"},
 	"holder":                   {[]string{"sockdiag"}, "who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
@@ -38,7 +38,8 @@ var arrows = map[string]struct {
 	"audiod/pcm":               {nil, "a leaf: arithmetic"},
 	"launcher/desktopfile":     {nil, "a leaf: the text of desktop entries and lists of default applications"},
 	"launcher/gvdb":            {nil, "a leaf: the files of dconf databases"},
-	"launcher/launchertest":    {[]string{"launcher"}, "help for the tests of those who use the launcher"},
+	"launcher/loopback":        {nil, "a leaf: one device of the kernel's"},
+	"launcher/launchertest":    {[]string{"launcher", "launcher/loopback"}, "help for the tests of those who use the launcher"},
 }
 
 func TestArrows(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/loopback"
 )
 
 // A confinement is what the kernel holds a helper's programs to, beyond what it keeps apart by user. It holds for all that
@@ -141,7 +143,7 @@ func (c confinement) unshare(sys *syscall.SysProcAttr) {
 // apply confines this thread, and what it becomes by exec.
 func (c confinement) apply() error {
 	if c.NoNetwork {
-		if err := loopbackUp(); err != nil {
+		if err := loopback.Up(); err != nil {
 			return c.refused(fmt.Errorf("bring up the loopback: %w", err))
 		}
 		if err := dropCapabilities(); err != nil {
@@ -194,20 +196,6 @@ func lower(resource int, to uint64) error {
 	}
 	to = min(to, now.Max)
 	return unix.Setrlimit(resource, &unix.Rlimit{Cur: to, Max: to})
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
 func dropCapabilities() error {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/loopback"
 )
 
 // covered are the directories besides /etc that accounts, rules and records live in.
@@ -131,7 +133,7 @@ func prepare() error {
 	if err := os.Remove(work); err != nil {
 		return err
 	}
-	return loopbackUp()
+	return loopback.Up()
 }
 
 // copyEtc puts a copy of /etc in its place. Nobody changes accounts meanwhile (lckpwdf(3)); an overlay would show what is changed later,
@@ -202,18 +204,4 @@ func forget() error {
 		}
 	}
 	return nil
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
