@@ -118,7 +118,7 @@ type Sink interface {
 // Rewinder is what a Sink is as well that gives back what it has not played.
 type Rewinder interface {
 	// Rewind takes back up to so many of the frames last written and returns how many these were, 0 where it cannot now. They are not heard, and
-	// what is written next takes their place.
+	// what is written next takes their place. The last Margin frames before the ear stay: the hardware may be fetching them.
 	Rewind(frames int) (int, error)
 }
 

@@ -69,12 +69,15 @@ func (c *player) Queued() (int, error) {
 	return max(0, int(c.moved-heard)), err
 }
 
-// Rewind implements Rewinder.
+// Rewind implements Rewinder. A USB card whose whole buffer is taken from under it stands still and never says so, not even once prepared anew.
 func (c *player) Rewind(frames int) (int, error) {
 	if running, err := c.look(); err != nil || !running {
 		return 0, err
 	}
-	n := uint(frames) // snd_pcm_uframes_t: what is wanted, then what it came to
+	n := uint(max(0, min(frames, c.status.delay-c.config.Margin))) // snd_pcm_uframes_t: what is wanted, then what it came to
+	if n == 0 {
+		return 0, nil
+	}
 	if err := c.kernel(pcmRewind, unsafe.Pointer(&n)); err != nil {
 		return 0, c.gone("rewind", err)
 	}

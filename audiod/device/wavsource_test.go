@@ -185,12 +185,12 @@ func TestALSALoopback(t *testing.T) {
 		t.Fatalf("the ends run at %+v and %+v", c, ci)
 	}
 	channels := len(c.Channels)
-	noise, frames := noise(3*c.Rate*channels), make([]float32, c.Buffer*channels)
+	noise, frames := noise(4*c.Rate*channels), make([]float32, c.Buffer*channels)
 	var written int
 	var heard []float32
 	begin := clock.Now()
 	last, longest := begin, time.Duration(0)
-	for clock.Now()-begin < 3*time.Second {
+	for clock.Now()-begin < 3*time.Second { // there is noise for longer: who runs out of it runs the card dry
 		now := clock.Now()
 		last, longest = now, max(longest, now-last)
 		q, err := out.Queued()

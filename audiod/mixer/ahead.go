@@ -140,7 +140,7 @@ func (s *Sink) recall() {
 		return
 	}
 	back := min(queued-s.frames(s.grant(0)), int(s.rendered-s.firm)-s.backlog())
-	if back <= 0 {
+	if back <= s.conf.Margin { // not worth the while
 		return
 	}
 	n, err := s.device.(device.Rewinder).Rewind(back)

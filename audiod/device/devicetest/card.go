@@ -163,7 +163,7 @@ func (c *Card) Rewind(frames int) (int, error) {
 	if err := c.usable("rewind"); err != nil {
 		return 0, err
 	}
-	n := min(frames, int(c.written-c.played))
+	n := max(0, min(frames, int(c.written-c.played)-c.config.Margin))
 	c.written -= int64(n)
 	return n, nil
 }

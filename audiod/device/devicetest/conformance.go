@@ -293,7 +293,7 @@ func (b Bench) late(t *testing.T) {
 	}
 }
 
-// rewind: a device that can be written far ahead gives back what it has not played, and is not disturbed by it.
+// rewind: a device that can be written far ahead gives back what it has not played but for Margin frames, and plays on undisturbed.
 func (b Bench) rewind(t *testing.T) {
 	s, c := b.open(t)
 	if c.Ahead == 0 {
@@ -315,11 +315,11 @@ func (b Bench) rewind(t *testing.T) {
 		if off := before - n - after; off < -b.slack(c) || off > int(b.since(c, start))+b.slack(c) {
 			t.Errorf("round %d: of %d frames %d were taken back, and %d are left", round, before, n, after)
 		}
-		if more, err := r.Rewind(c.Buffer); err != nil || more > after+b.slack(c) {
+		if more, err := r.Rewind(c.Buffer); err != nil || more > after-c.Margin+b.slack(c) || more < after-3*c.Margin {
 			t.Errorf("round %d: of %d frames %d were taken back, %v", round, after, more, err)
 		}
 	}
-	if s.Close(); s.Stats().Xruns > 5 { // one for each time that all was taken back
+	if s.Close(); s.Stats().Xruns > 0 {
 		t.Errorf("%d xruns", s.Stats().Xruns)
 	}
 	if n, err := r.Rewind(1); err == nil || n != 0 {
