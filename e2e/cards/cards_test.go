@@ -23,7 +23,7 @@ const (
 
 func TestCards(t *testing.T) {
 	noise := noise(seconds * rate)
-	g := vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA, vm.AC97, vm.USB, vm.HDAIn, vm.AC97In}, Line: noise, Modules: []string{"snd-aloop"}, Timeout: 10 * time.Minute})
+	g := vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA, vm.AC97, vm.USB, vm.HDAIn, vm.AC97In}, Line: noise, Modules: []string{"snd-aloop"}})
 	ids := []string{"Intel", "I82801AAICH", "Audio"}
 	for _, id := range ids {
 		t.Run(id, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 // TestCards has the daemon drive two cards, by their own mixer controls, and as one of them is pulled out and plugged in again.
 func TestCards(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tone := filepath.Join(dir, "tone.wav")
 	if err := sound.Sines(rate, minute, []sound.Tone{long}, []sound.Tone{long}).WriteWAV(tone); err != nil {
@@ -32,7 +33,7 @@ func TestCards(t *testing.T) {
 	if err := (sound.Sound{Rate: rate, Ch: [][]float64{sound.Sine(rate, 1, 30*time.Second, long.Freq, long.DB).Ch[0], numbers(30 * rate)}}).WriteWAV(marked); err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA, vm.USB}, Timeout: 8 * time.Minute, Files: map[string]string{
+	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA, vm.USB}, Files: map[string]string{
 		"/usr/local/bin/sandbox-audio": rig.Binary(t), "/srv/lib.sh": "testdata/lib.sh", "/srv/tone.wav": tone, "/srv/game.wav": game, "/srv/marked.wav": marked}}), heard: wavHead}
 	m.script(t, `set -e
 		tick

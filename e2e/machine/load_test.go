@@ -22,6 +22,7 @@ const loadTime = "SANDBOX_AUDIO_LOAD"
 // never runs dry, not even when those others are nicer to themselves than to anybody, which without it is too much. The guest's time is its own, so
 // the host cannot disturb.
 func TestFullLoad(t *testing.T) {
+	t.Parallel()
 	length := 3 * time.Second
 	if s := os.Getenv(loadTime); s != "" {
 		var err error
@@ -33,7 +34,7 @@ func TestFullLoad(t *testing.T) {
 	if err := sound.Sines(rate, minute, []sound.Tone{long}, []sound.Tone{long}).WriteWAV(tone); err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Timeout: 8*time.Minute + 20*length, Files: map[string]string{
+	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Timeout: 12*time.Minute + 20*length, Files: map[string]string{
 		"/usr/local/bin/sandbox-audio": rig.Binary(t), "/srv/lib.sh": "testdata/lib.sh", "/srv/tone.wav": tone}}), heard: wavHead}
 	m.script(t, `set -e
 		tick

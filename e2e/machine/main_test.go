@@ -48,6 +48,7 @@ type machine struct {
 
 // TestMachine is one life of a machine, from the first setup to the last teardown. Each part builds on those before it.
 func TestMachine(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	m := boot(t)
 	t.Logf("the guest is up after %v", time.Since(began).Round(time.Second))
@@ -90,7 +91,7 @@ func boot(t *testing.T) *machine {
 		}
 		files["/srv/"+name] = path
 	}
-	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Files: files, Timeout: 8 * time.Minute}), heard: wavHead}
+	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Files: files}), heard: wavHead}
 	m.script(t, `set -e
 		tick
 		useradd --create-home --groups audio ann

@@ -68,7 +68,7 @@ type Options struct {
 	Modules []string          // further kernel modules to load, such as snd-aloop
 	Line    []byte            // what HDAIn hears, round and round for three minutes: frames of 48 kHz, 16 bit, stereo
 	Files   map[string]string // path in the guest: path on the host; permissions are kept, the owner is root
-	Timeout time.Duration     // of the guest's whole life; 5 minutes when zero
+	Timeout time.Duration     // of the guest's whole life; 12 minutes when zero, for guests share the host's processors
 }
 
 // Guest is a running guest. One goroutine at a time may call its methods, but for the ones that say otherwise.
@@ -107,7 +107,7 @@ func Boot(t testing.TB, o Options) *Guest {
 		t.Fatal(err)
 	}
 	if o.Timeout == 0 {
-		o.Timeout = 5 * time.Minute
+		o.Timeout = 12 * time.Minute
 	}
 	g := &Guest{dir: t.TempDir(), exited: make(chan struct{}), deadline: time.Now().Add(o.Timeout)}
 	if err := g.start(r, o); err != nil {

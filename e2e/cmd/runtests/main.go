@@ -2,8 +2,9 @@
 //
 //	first       what tests need is installed, while gofmt and go vet look at the source
 //	then        all packages but those below e2e, in parallel, while the guest of e2e/vm is made; those of the
-//	            daemon once more with the race detector, which needs a C compiler as the program itself does not
-//	last        the packages below e2e, one at a time, since they play sound in real time and want the machine; screenshots
+//	            daemon once more with the race detector, which needs a C compiler as the program itself does not,
+//	            beside those below e2e that do all in guests, whose time is their own
+//	last        the others below e2e, one at a time, since they play sound in real time and want the machine; screenshots
 //	            that they take are kept in build/artifacts
 //
 // As root nothing is missing that a test could not install, so a skipped test counts as failed; so it does with CI=true.
@@ -71,26 +72,29 @@ func main() {
 	installed := prepare("install")
 	tally.check("gofmt", formatted())
 	tally.check("go vet", report(command("go", "vet", "./...")))
-	units, ends := list()
+	units, guests, ends := list()
 	if err := <-installed; err != nil {
 		fmt.Println("not all that tests need could be installed; they will tell:", err)
 	}
 	guest := prepare("guest")
-	tally.test(sudo, []string{"-timeout", "5m"}, units)
+	tally.test(sudo, set{flags: []string{"-timeout", "5m"}, pkgs: units})
+	beside := []set{{flags: []string{"-timeout", "14m"}, pkgs: guests, ready: func() {
+		if err := <-guest; err != nil {
+			fmt.Println("the guest could not be made; the tests that need it will tell:", err)
+		}
+	}}}
 	if _, err := exec.LookPath("gcc"); err == nil {
-		fmt.Println("with the race detector:")
+		fmt.Println("in guests, and those of the daemon with the race detector:")
 		daemon := slices.DeleteFunc(slices.Clone(units), func(pkg string) bool { return !strings.Contains(pkg, "/audiod") })
-		tally.test(sudo, []string{"-timeout", "5m", "-race"}, daemon)
+		beside = append(beside, set{flags: []string{"-timeout", "5m", "-race"}, pkgs: daemon})
 	} else {
-		fmt.Println("no gcc: the race detector did not look")
+		fmt.Println("no gcc: the race detector does not look")
 	}
-	if err := <-guest; err != nil {
-		fmt.Println("the guest could not be made; the tests that need it will tell:", err)
-	}
+	tally.test(sudo, beside...)
 	artifacts, _ := filepath.Abs("build/artifacts")
 	os.RemoveAll(artifacts)
 	os.MkdirAll(artifacts, 0o777)
-	tally.test(sudo, []string{"-p", "1", "-timeout", "14m", "-artifacts", "-outputdir", artifacts}, ends)
+	tally.test(sudo, set{flags: []string{"-p", "1", "-timeout", "14m", "-artifacts", "-outputdir", artifacts}, pkgs: ends})
 	if len(sudo) > 0 { // so that make clean can remove them
 		command(append(sudo, "chown", "-R", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), artifacts)...).Run()
 	}
@@ -116,20 +120,25 @@ func through() []string {
 		"SANDBOX_AUDIO_TEST_CACHE=" + os.Getenv("SANDBOX_AUDIO_TEST_CACHE")}
 }
 
-// list is the import paths of all packages that have tests: those of e2e, and all others.
-func list() (units, ends []string) {
-	out, err := exec.Command("go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...").Output()
+// list is the import paths of all packages that have tests: those of e2e, of which some need guests, and all others.
+func list() (units, guests, ends []string) {
+	out, err := exec.Command("go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.XTestImports}}{{end}}", "./...").Output()
 	if err != nil {
 		fmt.Println("go list:", err) // go vet has told why
 	}
-	for pkg := range strings.FieldsSeq(string(out)) {
-		if strings.Contains(pkg, "/e2e/") && !strings.HasSuffix(pkg, "/sound") {
-			ends = append(ends, pkg)
-		} else {
+	for line := range strings.Lines(string(out)) {
+		pkg, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch {
+		case pkg == "":
+		case !strings.Contains(pkg, "/e2e/") || strings.HasSuffix(pkg, "/sound"):
 			units = append(units, pkg)
+		case strings.HasSuffix(pkg, "/vm") || strings.Contains(imports, "/e2e/vm"):
+			guests = append(guests, pkg)
+		default:
+			ends = append(ends, pkg)
 		}
 	}
-	return units, ends
+	return units, guests, ends
 }
 
 // formatted is nil when gofmt would change nothing.

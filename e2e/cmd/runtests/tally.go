@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -42,43 +41,29 @@ func (c *tally) check(name string, err error) {
 	fmt.Printf("FAIL  %s: %v\n", name, err)
 }
 
-// test runs the tests of the given packages, each binary with what exec says before its name.
-func (c *tally) test(exec []string, flags, pkgs []string) {
-	if len(pkgs) == 0 {
-		return
-	}
-	args := append([]string{"go", "test", "-json", "-count=1"}, flags...)
-	if len(exec) > 0 {
-		args = append(args, "-exec", strings.Join(exec, " "))
-	}
-	cmd := command(append(args, pkgs...)...)
-	if slices.Contains(flags, "-race") {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
-	}
-	cmd.Stdout = nil
-	c.follow(cmd)
+// set is packages, the flags with which go tests them, and what is waited for before it does.
+type set struct {
+	flags, pkgs []string
+	ready       func()
 }
 
-// follow runs cmd, which writes events, and counts them.
-func (c *tally) follow(cmd *exec.Cmd) {
+// test runs the tests of all sets at once, each binary with what exec says before its name, and counts what they tell. No package may be in
+// two of them.
+func (c *tally) test(exec []string, sets ...set) {
 	c.output, c.counts = map[[2]string]*strings.Builder{}, map[string]int{}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		c.check(strings.Join(cmd.Args, " "), err)
-		return
-	}
 	before := c.failed
-	events, alive := make(chan event), time.NewTicker(time.Minute)
+	events, ends, alive := make(chan event), make(chan error), time.NewTicker(time.Minute)
 	defer alive.Stop()
-	go decode(out, events)
-	for open := true; open; {
+	for _, s := range sets {
+		go func() { ends <- s.run(exec, events) }()
+	}
+	for open := len(sets); open > 0; {
 		select {
-		case e, more := <-events:
-			if open = more; more {
-				c.count(e)
+		case e := <-events:
+			c.count(e)
+		case err := <-ends:
+			if open--; err != nil && c.failed == before {
+				c.check("go test", err)
 			}
 		case <-alive.C:
 			for running := range c.output {
@@ -88,13 +73,40 @@ func (c *tally) follow(cmd *exec.Cmd) {
 			}
 		}
 	}
-	if err := cmd.Wait(); err != nil && c.failed == before {
-		c.check(strings.Join(cmd.Args, " "), err)
+}
+
+// run is one go command, whose events go to the channel. The error says how it ended.
+func (s set) run(exec []string, events chan<- event) error {
+	if s.ready != nil {
+		s.ready()
 	}
+	if len(s.pkgs) == 0 {
+		return nil
+	}
+	args := append([]string{"go", "test", "-json", "-count=1"}, s.flags...)
+	if len(exec) > 0 {
+		args = append(args, "-exec", strings.Join(exec, " "))
+	}
+	cmd := command(append(args, s.pkgs...)...)
+	if slices.Contains(s.flags, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	}
+	cmd.Stdout = nil
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		decode(out, events)
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
+	}
+	return nil
 }
 
 func decode(r io.Reader, events chan<- event) {
-	defer close(events)
 	for d := json.NewDecoder(r); ; {
 		var e event
 		if d.Decode(&e) != nil {
