@@ -20,7 +20,7 @@ type server struct {
 // servers starts fresh ones, so that what they hold is of this benchmark: ours first, with a device that keeps time and is silent, the twin of
 // the others' null sinks.
 func servers(b *testing.B, owner need.User) []*server {
-	d := rig.Start(b, owner, "--device", "null")
+	d := rig.StartSilent(b, owner)
 	pulse, pipewire := rig.PulseAudio(b, owner), rig.PipeWire(b, owner)
 	all := []*server{
 		{name: "sandbox-audio", unix: d.Unix, tcp: d.TCP, pids: []int{d.Keeper, rig.Worker(d.Keeper)}},

@@ -94,14 +94,14 @@ func FreePort(t testing.TB) int {
 type Daemon struct {
 	Owner     need.User
 	Unix, TCP string // its addresses, as PULSE_SERVER and --listen write them
-	WAV       string // the file it plays into
+	WAV       string // the file it plays into, if any
 	Keeper    int    // process id
 
 	log bytes.Buffer
 	mu  sync.Mutex
 }
 
-// Start runs a daemon as owner on a Unix socket and a TCP port of its own, until t ends. It plays into a WAV file unless args say otherwise.
+// Start runs a daemon as owner on a Unix socket and a TCP port of its own, until t ends. It plays into a WAV file: a device in args is one more.
 func Start(t testing.TB, owner need.User, args ...string) *Daemon {
 	t.Helper()
 	return StartIn(t, owner, nil, args...)
@@ -111,9 +111,22 @@ func Start(t testing.TB, owner need.User, args ...string) *Daemon {
 func StartIn(t testing.TB, owner need.User, env []string, args ...string) *Daemon {
 	t.Helper()
 	dir := Folder(t, owner)
-	d := &Daemon{Owner: owner, Unix: "unix:" + dir + "/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t)), WAV: dir + "/heard.wav"}
+	d := start(t, owner, dir, env, append([]string{"--device", "wav:" + dir + "/heard.wav"}, args...))
+	d.WAV = dir + "/heard.wav"
+	return d
+}
+
+// StartSilent is Start with a device in place of the file that keeps time and is silent.
+func StartSilent(t testing.TB, owner need.User) *Daemon {
+	t.Helper()
+	return start(t, owner, Folder(t, owner), nil, []string{"--device", "null"})
+}
+
+func start(t testing.TB, owner need.User, dir string, env, args []string) *Daemon {
+	t.Helper()
+	d := &Daemon{Owner: owner, Unix: "unix:" + dir + "/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t))}
 	ctx, cancel := context.WithCancel(context.Background())
-	argv := append([]string{"daemon", "--listen", d.Unix, "--listen", d.TCP, "--device", "wav:" + d.WAV, "--state", "none"}, args...)
+	argv := append([]string{"daemon", "--listen", d.Unix, "--listen", d.TCP, "--state", "none"}, args...)
 	cmd := owner.Command(ctx, env, Binary(t), argv...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdout, cmd.Stderr = writer{d}, writer{d}
