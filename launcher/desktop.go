@@ -284,7 +284,8 @@ func noEntry(app string) error {
 	return err
 }
 
-// rewrite has every Exec line of the entry go through run, and takes out what would lead around it.
+// rewrite has every Exec line of the entry go through run, and takes out what would lead around it: the entry may be a helper's own
+// work, and the desktop goes by it as the owner.
 func (d *desktopAdd) rewrite(f *desktopfile.File, r *desktopRecord) error {
 	if kind, _ := f.Get(desktopfile.Main, "Type"); kind != "Application" {
 		return errors.New("it is not that of an application")
@@ -301,11 +302,15 @@ func (d *desktopAdd) rewrite(f *desktopfile.File, r *desktopRecord) error {
 		run = append(run, "--profile", d.profile.Name)
 	}
 	run = append(run, "--")
-	for _, group := range f.Groups() {
-		value, ok := f.Get(group, "Exec")
-		if group != desktopfile.Main && !strings.HasPrefix(group, desktopfile.Actions) || !ok {
+	for _, group := range f.Groups() { // actions, and what docks call shortcuts
+		keys := f.Keys(group, "Exec")
+		if len(keys) == 0 {
 			continue
 		}
+		if i := slices.IndexFunc(keys, func(key string) bool { return key != "Exec" }); i >= 0 {
+			return fmt.Errorf("its key %s is one that the format does not know, and some desktops go by it", keys[i])
+		}
+		value, _ := f.Get(group, "Exec")
 		argv, err := desktopfile.SplitExec(value)
 		if err == nil {
 			value, err = desktopfile.PrefixExec(value, run...)

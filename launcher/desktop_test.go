@@ -127,6 +127,25 @@ func TestDesktopEntry(t *testing.T) {
 	}
 }
 
+// Whatever reader looks at the entry, and whichever of several lines it goes by, the program runs as the helper: an entry may be
+// the helper's own work.
+func TestEveryExecIsTheHelpers(t *testing.T) {
+	home := desk(t)
+	put(t, home+"/usr/share/applications/sly.desktop", "[Desktop Entry]\nType=Application\nName=x\nExec=x\nDBusActivatable=true\nExec=evil\nDBusActivatable=true\n"+
+		"[New Shortcut Group]\nName=n\nExec=evil\n[Desktop Entry]\nExec = evil\n[Desktop Entry][$i]\nExec=evil\n")
+	mustAdd(t, ofBank, DesktopRequest{App: "sly"})
+	text, err := os.ReadFile(home + "/.local/share/applications/sly-bank.desktop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, "=")
+		if key = strings.TrimSpace(key); key == "Exec" && !strings.Contains(value, " run --menu --profile bank -- ") || key == "DBusActivatable" && value != "false\n" {
+			t.Errorf("%s stands in\n%s", line, text)
+		}
+	}
+}
+
 // Entries come, in any combination, and go, in any order; then every file and directory is as it was, byte for byte.
 func TestDesktopIsUndone(t *testing.T) {
 	type add struct {
@@ -253,6 +272,7 @@ func TestDesktopRefuses(t *testing.T) {
 	put(t, home+"/usr/share/applications/sub/plain-one.desktop", "[Desktop Entry]\nType=Application\nName=x\nExec=x\n")
 	put(t, home+"/usr/share/applications/broken.desktop", "[Desktop Entry]\nType=Application\nName=x\nExec=x \"y\n")
 	put(t, home+"/usr/share/applications/bus.desktop", "[Desktop Entry]\nType=Application\nName=x\nDBusActivatable=true\n")
+	put(t, home+"/usr/share/applications/kde.desktop", "[Desktop Entry]\nType=Application\nName=x\nExec=x\nExec[$e]=evil\n")
 	put(t, home+"/usr/share/applications/link.desktop", "[Desktop Entry]\nType=Link\nName=x\nURL=x\n")
 	put(t, home+"/usr/share/applications/gone.desktop", "[Desktop Entry]\nType=Application\nHidden=true\n")
 	put(t, home+"/.local/share/applications/fire-bank.desktop", "not ours")
@@ -266,6 +286,7 @@ func TestDesktopRefuses(t *testing.T) {
 		{DesktopRequest{App: "sub-plain-one", DefaultBrowser: true}, "cannot be the default browser"},
 		{DesktopRequest{App: "broken"}, "a quote that does not end"},
 		{DesktopRequest{App: "bus"}, "no Exec line"},
+		{DesktopRequest{App: "kde"}, "Exec[$e]"},
 		{DesktopRequest{App: "link"}, "not that of an application"},
 		{DesktopRequest{App: "gone"}, "deleted"},
 		{DesktopRequest{App: "fire"}, "move it away"},

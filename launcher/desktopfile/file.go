@@ -13,11 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// Main is the group that every desktop entry begins with, and Actions what the names of further ones with an Exec begin with.
-const (
-	Main    = "Desktop Entry"
-	Actions = "Desktop Action "
-)
+// Main is the group that every desktop entry begins with.
+const Main = "Desktop Entry"
 
 // File is one file's text, line by line. The zero File is an empty one.
 type File struct {
@@ -77,7 +74,8 @@ func (f *File) Groups() (groups []string) {
 	return groups
 }
 
-// Get is the value of a key as it is written; ok is false when the group has none.
+// Get is the value of a key as it is written; ok is false when the group has none. When the key stands there more than
+// once, which the format forbids, it is the first.
 func (f *File) Get(group, key string) (value string, ok bool) {
 	if i := f.find(group, key); i >= 0 {
 		return f.lines[i].value, true
@@ -89,22 +87,24 @@ func (f *File) find(group, key string) int {
 	return slices.IndexFunc(f.lines, func(l line) bool { return l.group == group && l.key == key && key != "" })
 }
 
-// Keys lists the keys of a group that are key itself or a translation of it.
+// Keys lists, each once, the keys of a group that are key itself or a translation of it.
 func (f *File) Keys(group, key string) (keys []string) {
 	for _, l := range f.lines {
-		if l.group == group && (l.key == key || strings.HasPrefix(l.key, key+"[")) {
+		if l.group == group && (l.key == key || strings.HasPrefix(l.key, key+"[")) && !slices.Contains(keys, l.key) {
 			keys = append(keys, l.key)
 		}
 	}
 	return keys
 }
 
-// Set gives a key a value, which is written as it is. A new key goes behind the last one of its group, a new group to
-// the end of the file.
+// Set gives a key a value, which is written as it is, and takes out what else the group says of that key. A new key goes behind the last one
+// of its group, a new group to the end of the file.
 func (f *File) Set(group, key, value string) {
 	l := line{text: key + "=" + value + "\n", group: group, key: key, value: value}
 	if i := f.find(group, key); i >= 0 {
 		f.lines[i] = l
+		rest := slices.DeleteFunc(f.lines[i+1:], func(l line) bool { return l.group == group && l.key == key })
+		f.lines = f.lines[:i+1+len(rest)]
 		return
 	}
 	at := -1

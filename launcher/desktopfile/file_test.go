@@ -35,7 +35,7 @@ func TestChanges(t *testing.T) {
 	if got := f.Keys(Main, "Name"); !slices.Equal(got, []string{"Name", "Name[de]"}) {
 		t.Errorf("keys %q", got)
 	}
-	if got := f.Groups(); !slices.Equal(got, []string{Main, Actions + "new"}) {
+	if got := f.Groups(); !slices.Equal(got, []string{Main, "Desktop Action new"}) {
 		t.Errorf("groups %q", got)
 	}
 	f.Set(Main, "Name[de]", "Brand")
@@ -44,6 +44,24 @@ func TestChanges(t *testing.T) {
 	f.Delete(Main, "X-Odd")
 	want := "#!/usr/bin/xdg-open\n\n[Desktop Entry]\nName = Fire\nName[de]=Brand\nExec=fire %u\n\n# actions\nDBusActivatable=false\n[Desktop Action new]\r\nName=New\r\nExec=fire --new\n[New]\na=b\n"
 	if got := f.Bytes(); string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What stands twice, readers take for the first or the last; once set, it is the same to all of them.
+func TestSetLeavesNoOther(t *testing.T) {
+	f, err := Parse([]byte("[a]\nk=1\nk=2\nother=3\n[b]\nk=4\n[a]\n k = 5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := f.Get("a", "k"); v != "1" || !ok {
+		t.Errorf("k %q, %v", v, ok)
+	}
+	if got := f.Keys("a", "k"); !slices.Equal(got, []string{"k"}) {
+		t.Errorf("keys %q", got)
+	}
+	f.Set("a", "k", "new")
+	if got, want := string(f.Bytes()), "[a]\nk=new\nother=3\n[b]\nk=4\n[a]\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
