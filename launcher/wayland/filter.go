@@ -29,12 +29,13 @@ func newFilter() *filter {
 }
 
 // plainKinds are the beginnings of the interfaces that are made for ordinary programs, and exceptions those among them
-// that are for programs which type, see or decide for others.
+// that are for programs which type, see or decide for others, or that end registries (wl_fixes), whose numbers would
+// then be other objects': a filter takes a registry for one as long as the connection lasts.
 var (
 	plainKinds = []string{"wl_", "xdg_", "zxdg_", "wp_", "zwp_", "gtk_", "org_kde_kwin_server_decoration", "org_kde_kwin_blur"}
 	exceptions = []string{
 		"wp_security_context", "wp_drm_lease_device", "zwp_virtual_keyboard", "zwp_input_method", "zwp_input_panel",
-		"zwp_xwayland_keyboard_grab", "zwp_fullscreen_shell", "wl_eglstream_controller",
+		"zwp_xwayland_keyboard_grab", "zwp_fullscreen_shell", "wl_eglstream_controller", "wl_fixes",
 	}
 )
 

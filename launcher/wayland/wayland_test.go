@@ -229,7 +229,7 @@ func TestProxyHides(t *testing.T) {
 		"wl_compositor", "wl_shm", "xdg_wm_base", "zwp_linux_dmabuf_v1", "wp_viewporter", "gtk_shell1",
 		"zwlr_screencopy_manager_v1", "zwlr_data_control_manager_v1", "ext_data_control_manager_v1", "zwp_virtual_keyboard_manager_v1",
 		"zwlr_virtual_pointer_manager_v1", "zwlr_layer_shell_v1", "zwp_input_method_manager_v2", "ext_session_lock_manager_v1",
-		"ext_image_copy_capture_manager_v1", managerInterface, "wp_drm_lease_device_v1", "org_kde_plasma_window_management", "weston_capture_v1", "",
+		"ext_image_copy_capture_manager_v1", managerInterface, "wp_drm_lease_device_v1", "org_kde_plasma_window_management", "weston_capture_v1", "wl_fixes", "",
 	}
 	f := startFake(t, offers...)
 	conn := connect(t, startProxy(t, f, os.Getuid()))
