@@ -141,8 +141,10 @@ func keepDevices(args []string) error {
 	if err != nil {
 		return err
 	}
-	if helper, err := accountByName(p.Helper); err != nil || helper.UID != p.HelperUID || helper.UID == 0 {
-		return fmt.Errorf("%s is not the helper that setup made: %w", p.Helper, err)
+	if helper, err := accountByName(p.Helper); err != nil {
+		return fmt.Errorf("the helper %s: %w", p.Helper, err)
+	} else if helper.UID != p.HelperUID || helper.UID == 0 {
+		return fmt.Errorf("%s has the uid %d, not %d as setup made it", p.Helper, helper.UID, p.HelperUID)
 	}
 	nodes, err := openTo(owner, closedNodes(args[2:]))
 	if err != nil {

@@ -88,8 +88,10 @@ func enter(args []string) (int, error) {
 		return StatusFailed, fmt.Errorf("reach sandbox-audio run: %w", err)
 	}
 	defer conn.Close()
-	if cred, err := peerCred(conn); err != nil || int(cred.Uid) != ownerUID {
-		return StatusFailed, fmt.Errorf("the caller is not uid %d: %w", ownerUID, err)
+	if cred, err := peerCred(conn); err != nil {
+		return StatusFailed, fmt.Errorf("see who calls: %w", err)
+	} else if int(cred.Uid) != ownerUID {
+		return StatusFailed, fmt.Errorf("the caller is uid %d, not %d", cred.Uid, ownerUID)
 	}
 	if err := heedSignals(); err != nil { // while run collects the request
 		return StatusFailed, err
