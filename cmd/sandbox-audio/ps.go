@@ -97,7 +97,8 @@ func newShellCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shell",
 		Short: "Start a shell as the helper",
-		Long: `Start a shell as the helper, in the helper's home, without display: to look around, or to see what a program would be able to reach.
+		Long: `Start a shell as the helper, without display: to look around, or to see what a program would be able to reach. It starts where you are, or
+in the helper's home when the helper cannot enter that.
 
 Exit status: the shell's.`,
 		Args: cobra.NoArgs,
