@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,8 +10,11 @@ import (
 	"slices"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/text/runes"
+	"golang.org/x/text/transform"
 
 	"sandbox-audio/launcher"
 )
@@ -51,6 +55,9 @@ func listLogs(out io.Writer, profile string) error {
 	if err != nil {
 		return err
 	}
+	if len(logs) == 0 {
+		fmt.Fprintln(os.Stderr, "nothing has run without a terminal yet")
+	}
 	for _, l := range logs {
 		fmt.Fprintf(out, "%-12s %s\n", l.Program, l.Path)
 	}
@@ -71,13 +78,22 @@ func runLogs(out io.Writer, o logsOptions, app string) error {
 		return err
 	}
 	defer f.Close()
-	out = printableWriter{out}
-	if _, err := io.Copy(out, f); err != nil || !o.follow {
-		return err
+	shown := transform.NewWriter(out, runes.Map(shownRune))
+	_, err = io.Copy(shown, f)
+	if err == nil && o.follow {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = follow(ctx, shown, f)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return follow(ctx, out, f)
+	return errors.Join(err, shown.Close())
+}
+
+// shownRune is r, unless a program could steer the terminal by it.
+func shownRune(r rune) rune {
+	if !unicode.IsPrint(r) && r != '\n' && r != '\t' {
+		return '?'
+	}
+	return r
 }
 
 // follow writes what is added to a file, from its beginning again when it is cut short.
@@ -103,19 +119,4 @@ func follow(ctx context.Context, out io.Writer, f *os.File) error {
 			return err
 		}
 	}
-}
-
-// printableWriter keeps what a program has written from steering the terminal.
-type printableWriter struct{ io.Writer }
-
-func (w printableWriter) Write(b []byte) (int, error) {
-	clean := make([]byte, len(b))
-	for i, c := range b {
-		if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
-			c = '?'
-		}
-		clean[i] = c
-	}
-	_, err := w.Writer.Write(clean)
-	return len(b), err
 }
