@@ -50,16 +50,16 @@ a time.`,
 }
 
 func runMic(o micOptions, out io.Writer, args []string) error {
+	access := memory.Access(append(args, "")[0])
+	if access != "" && access != memory.Allow && access != memory.Deny && access != memory.Ask {
+		return fmt.Errorf("%q is none of allow, deny and ask", access)
+	}
+	if o.duration < 0 {
+		return errors.New("--for must be a time to come, as in --for 1h")
+	}
 	return withDaemon(o.server, "mic", func(c *native.Client, st session.Status) error {
-		if len(args) == 0 {
+		if access == "" {
 			return printMics(out, mics(st), o.json)
-		}
-		access := memory.Access(args[0])
-		if access != memory.Allow && access != memory.Deny && access != memory.Ask {
-			return fmt.Errorf("%q is none of allow, deny and ask", args[0])
-		}
-		if o.duration < 0 {
-			return errors.New("--for must be a time to come, as in --for 1h")
 		}
 		uid, err := o.uid()
 		if err != nil {
