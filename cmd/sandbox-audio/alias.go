@@ -55,6 +55,9 @@ func runAlias(out io.Writer, o aliasOptions, apps []string) error {
 				apps = append(apps, e.Program)
 			}
 		}
+		if len(apps) == 0 {
+			fmt.Fprintln(os.Stderr, "no program of this profile is in menus; name one, as in: sandbox-audio alias firefox")
+		}
 	}
 	run := "sandbox-audio run "
 	if o.profile != launcher.DefaultProfile {
