@@ -16,7 +16,6 @@ func newDesktopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "desktop",
 		Short: "Put programs that run as the helper into the desktop's menus",
-		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(newDesktopAddCommand(), newDesktopRemoveCommand(), newDesktopListCommand())
 	return cmd

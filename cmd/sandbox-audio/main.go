@@ -102,7 +102,44 @@ func newRootCommand() *cobra.Command {
 	for _, make := range commands {
 		root.AddCommand(make())
 	}
+	root.InitDefaultCompletionCmd()
+	guide(root)
 	return root
+}
+
+// guide has cmd and all below it say what to do next when they are called wrongly. A command that only holds others shows its help when it
+// is called alone, and refuses a word that is none of them.
+func guide(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		guide(sub)
+	}
+	if !cmd.Runnable() {
+		cmd.Args = noSuchCommand
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		cmd.DisableFlagsInUseLine = true
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		err = fmt.Errorf("%w; there is %s", err, strings.Join(like, ", "))
+	}
+	return err
 }
 
 // addProfileFlag gives cmd the flag that all commands about one helper share.

@@ -104,7 +104,7 @@ func commandPage(cmd *cobra.Command) string {
 	}
 	p.line(".SH SYNOPSIS\n.nf")
 	for _, c := range append(subs, cmd) {
-		if c.Runnable() || len(subs) == 0 {
+		if c != cmd || len(subs) == 0 || c.HasAvailableLocalFlags() { // else it shows its help alone
 			p.synopsis(c)
 		}
 	}

@@ -20,7 +20,6 @@ func newProfileCommand() *cobra.Command {
 		Short: "List, show, add and remove helpers, each with rules of its own",
 		Long: `A profile is a helper user and its rules: "default" is the one of commands that name none. Rules stand in the table
 [profile.NAME] of ~/.config/sandbox-audio/config.toml.`,
-		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(newProfileListCommand(), newProfileShowCommand(), newProfileAddCommand(), newProfileRemoveCommand())
 	return cmd

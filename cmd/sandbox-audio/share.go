@@ -18,7 +18,6 @@ func newShareCommand() *cobra.Command {
 		Short: "Share folders with the helper",
 		Long: `Share folders with the helper. Both can read and write what either puts there, and both homes stay closed: the folder lies beside the helper's home, and
 each has a link to it.`,
-		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(newShareAddCommand(), newShareRemoveCommand(), newShareListCommand())
 	return cmd
