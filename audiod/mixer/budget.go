@@ -7,22 +7,22 @@ var ErrBudget = errors.New("the user's streams hold all the memory they may have
 
 // Budget is the bytes that the queues of several streams may take together: those of one user. It grows no further than the limit it was
 // made with, whatever its streams ask for. Like the streams it belongs to the loop's goroutine.
-type Budget struct{ left int }
+type Budget struct{ limit, taken int }
 
 // NewBudget makes a budget of so many bytes.
-func NewBudget(bytes int) *Budget { return &Budget{left: bytes} }
+func NewBudget(bytes int) *Budget { return &Budget{limit: bytes} }
 
-// Left is the bytes that nobody has taken.
-func (b *Budget) Left() int { return b.left }
+// Taken is the bytes that are in use.
+func (b *Budget) Taken() int { return b.taken }
 
 // Take takes n bytes, or nothing and reports false where there are fewer.
 func (b *Budget) Take(n int) bool {
-	if n > b.left {
+	if n > b.limit-b.taken {
 		return false
 	}
-	b.left -= n
+	b.taken += n
 	return true
 }
 
 // Give returns n bytes.
-func (b *Budget) Give(n int) { b.left += n }
+func (b *Budget) Give(n int) { b.taken -= n }

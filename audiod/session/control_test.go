@@ -326,6 +326,10 @@ func TestMessages(t *testing.T) {
 	if err := owner.ask(ControlPath, MessageStatus, "", &st); err != nil || len(st.Devices) != 2 || len(st.Users) != 3 || st.Users[1].Streams != 1 || st.Users[2].Ceiling != 50 {
 		t.Errorf("status: %v, %+v", err, st)
 	}
+	var stat native.StatReply
+	if owner.must(native.OpStat, nil, &stat); st.Users[0].Buffered != 0 || st.Users[1].Buffered <= 0 || stat.BlocksSize != uint32(st.Users[1].Buffered) {
+		t.Errorf("buffered: %d bytes of the owner, %d of the helper, %d of all", st.Users[0].Buffered, st.Users[1].Buffered, stat.BlocksSize)
+	}
 	var devices []Device
 	if err := owner.ask(ControlPath, MessageDevices, "", &devices); err != nil || len(devices) != 2 || !devices[0].Default || devices[0].Volume != 100 {
 		t.Errorf("devices: %v, %+v", err, devices)

@@ -33,8 +33,8 @@ func (c *Session) stat(r *request) error {
 	for _, u := range c.server.users {
 		if c.grant == policy.Owner || u == c.user {
 			st.Blocks += uint32(u.streams)
-			st.BlocksSize += uint32(maxBuffered - u.buffers.Left())
-			st.SampleCacheSize += uint32(maxSampled - u.cache.Left())
+			st.BlocksSize += uint32(u.buffers.Taken())
+			st.SampleCacheSize += uint32(u.cache.Taken())
 		}
 	}
 	st.Allocated, st.AllocatedSize = st.Blocks, st.BlocksSize

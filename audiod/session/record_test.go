@@ -514,7 +514,7 @@ func TestRecordingClientThatDoesNotRead(t *testing.T) {
 	if c.s.Fault() != nil {
 		t.Fatal(c.s.Fault())
 	}
-	if taken := maxBuffered - r.server.users[helperUID].buffers.Left(); taken > maxBuffered {
+	if taken := r.server.users[helperUID].buffers.Taken(); taken > maxBuffered {
 		t.Error(taken, "bytes are held for it")
 	}
 	c.must(native.OpGetServerInfo, nil, new(native.ServerInfo)) // it reads again

@@ -165,9 +165,9 @@ func TestBudgetOfSamples(t *testing.T) {
 	}
 	u := r.server.users[helperUID]
 	c.s.Close()
-	want := maxSampled - 4*2*part - 400
-	if u.cache.Left() != want || u.uploads != 0 {
-		t.Errorf("when the client has gone %d bytes are left, want %d; %d uploads", u.cache.Left(), want, u.uploads)
+	want := 4*2*part + 400
+	if u.cache.Taken() != want || u.uploads != 0 {
+		t.Errorf("when the client has gone %d bytes are taken, want %d; %d uploads", u.cache.Taken(), want, u.uploads)
 	}
 
 	c = r.connect(otherUID, policy.Playback, 35)

@@ -168,7 +168,7 @@ func (k *sink) status() Device {
 }
 
 func (s *Server) userStatus(u *user) User {
-	st := User{UID: u.uid, Name: u.name, Grant: u.grant.String(), Streams: u.streams, Buffered: maxBuffered - u.buffers.Left(), Volume: percent(u.volume), Muted: u.muted}
+	st := User{UID: u.uid, Name: u.name, Grant: u.grant.String(), Streams: u.streams, Buffered: u.buffers.Taken(), Volume: percent(u.volume), Muted: u.muted}
 	if u.grant != policy.Owner {
 		st.Ceiling = percent([]pcm.Volume{u.ceiling})
 		st.Mic = s.micStatus(u)
