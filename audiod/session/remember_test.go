@@ -118,3 +118,14 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d levels are kept", n)
 	}
 }
+
+// A level in the file that tells of no volume, but is valid, is one that only the mute counts of.
+func TestLevelWithoutVolume(t *testing.T) {
+	m := memory.New()
+	m.Levels(helperUID).Set(virtualKey, memory.Level{Muted: true})
+	r := newRig(t)
+	r.server.Remember(m)
+	if sink := r.connect(helperUID, policy.Playback, 35).sink(0); !sink.Muted || sink.Volume[0] != pcm.VolumeNorm {
+		t.Errorf("the helper's sink is at %v, muted %v", sink.Volume, sink.Muted)
+	}
+}

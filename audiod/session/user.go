@@ -59,7 +59,9 @@ func (s *Server) user(uid uint32, grant policy.Grant) *user {
 		_, cmap := s.defaultSink.mixer.Spec()
 		u.volume = native.NormVolume(len(cmap))
 		if level, ok := u.levels.Get(virtualKey); ok {
-			u.volume, u.muted = level.On(cmap), level.Muted
+			if u.muted = level.Muted; len(level.Volume) > 0 {
+				u.volume = level.On(cmap)
+			}
 		}
 		s.newMicrophone(u)
 		s.users[uid] = u
