@@ -101,7 +101,7 @@ func (t *tap) Read(frames []float32) (int, error) {
 	channels := len(t.sink.conf.Channels)
 	n = min(n, len(frames)/channels)
 	for done := 0; done < n*channels; {
-		at := int(t.read*int64(channels)+int64(done)) % len(t.ring)
+		at := int((t.read*int64(channels) + int64(done)) % int64(len(t.ring)))
 		done += copy(frames[done:n*channels], t.ring[at:])
 	}
 	t.read += int64(n)
