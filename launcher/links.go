@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -60,7 +61,14 @@ func passLink(link string) error {
 		return err
 	}
 	defer conn.Close()
-	return writeMessage(conn, outcome{Link: link}, maxOutcome)
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(requestWait)), writeMessage(conn, outcome{Link: link}, maxOutcome)); err != nil {
+		return err
+	}
+	// The entry program hangs up when it has passed the link on. It listens for as long as the program runs, which may be just this one.
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("the link was not passed on: %v", err)
+	}
+	return nil
 }
 
 // serveLinks is the entry program's part: it passes on what programs of its own user send. The environment of the
