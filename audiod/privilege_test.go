@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,9 +20,12 @@ const nobody = "nobody"
 func init() {
 	// become PATH|FOLDER: listens, has some threads, becomes nobody, tells what happened, waits.
 	roles["role:become"] = func(args []string) {
+		var threads sync.WaitGroup
 		for range 8 {
-			go func() { runtime.LockOSThread(); select {} }()
+			threads.Add(1)
+			go func() { runtime.LockOSThread(); threads.Done(); select {} }()
 		}
+		threads.Wait()
 		id, err := serviceUser(nobody)
 		if err != nil {
 			panic(err)
