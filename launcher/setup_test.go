@@ -12,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"sandbox-audio/e2e/need"
 )
 
 // needRoot skips where accounts cannot be made, and makes an ordinary owner besides.
@@ -30,9 +33,12 @@ func needRoot(t *testing.T) (root, owner Account) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := runTool("userdel", "-r", name); err != nil && !strings.Contains(err.Error(), "mail spool") {
-			t.Error(err)
-		}
+		need.Eventually(t, time.Minute, func() string { // what a compositor had started ends after it, and userdel refuses before
+			if err := runTool("userdel", "-r", name); err != nil && !strings.Contains(err.Error(), "mail spool") {
+				return err.Error()
+			}
+			return ""
+		})
 	})
 	owner, err := accountByName(name)
 	if err != nil {
