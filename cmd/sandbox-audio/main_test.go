@@ -11,9 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sandbox-audio/e2e/need"
 	"sandbox-audio/launcher"
 	"sandbox-audio/launcher/launchertest"
 )
@@ -85,7 +87,7 @@ func prepareMachine(t *testing.T, owner string) {
 	}{
 		"/usr/local/bin/sandbox-audio": {self, 0o755},
 		"/usr/local/bin/as-owner":      {fmt.Appendf(nil, "#!/bin/sh\nexport HOME=/home/%[1]s\nexec setpriv --reuid=%[1]s --regid=%[1]s --init-groups \"$@\"\n", owner), 0o755},
-		"/usr/local/bin/eventually":    {[]byte("#!/bin/sh\nend=$(($(date +%s) + 20))\nuntil \"$@\"; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.01; done\n"), 0o755},
+		"/usr/local/bin/eventually":    {[]byte("#!/bin/sh\nend=$(($(date +%s) + 60))\nuntil \"$@\"; do [ $(date +%s) -lt $end ] || exit 1; sleep 0.01; done\n"), 0o755},
 	} {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)
@@ -100,10 +102,13 @@ func prepareMachine(t *testing.T, owner string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		exec.Command("pkill", "-KILL", "-U", u.Uid).Run() // a daemon that a failed script has left
-		if out, err := exec.Command("userdel", "-r", owner).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
+		need.Eventually(t, time.Minute, func() string {
+			exec.Command("pkill", "-KILL", "-U", u.Uid).Run() // a daemon that a failed script has left
+			if out, err := exec.Command("userdel", "-r", owner).CombinedOutput(); err != nil {
+				return fmt.Sprintf("%v: %s", err, out)
+			}
+			return ""
+		})
 	})
 }
 
