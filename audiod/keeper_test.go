@@ -118,7 +118,7 @@ func query(network, address string) (pid, uid int, opts Options, err error) {
 		return
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	var text string
 	if _, err = fmt.Fscan(conn, &pid, &uid, &text); err == nil {
 		err = json.Unmarshal([]byte(text), &opts)
@@ -223,7 +223,7 @@ func TestKeeper(t *testing.T) {
 	}
 	buf := make([]byte, 100)
 	for _, want := range []string{"READY=1", "STOPPING=1"} {
-		inbox.SetDeadline(time.Now().Add(20 * time.Second))
+		inbox.SetDeadline(time.Now().Add(time.Minute))
 		if n, err := inbox.Read(buf); string(buf[:n]) != want {
 			t.Errorf("service manager told %q, %v; want %q", buf[:n], err, want)
 		}

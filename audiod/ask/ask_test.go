@@ -18,7 +18,7 @@ func TestButtons(t *testing.T) {
 			desktop := asktest.New(t)
 			connected := 0
 			answer := make(chan ask.Answer, 1)
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			go func() {
 				a, err := ask.Desktop(ctx, ask.Question{User: "user ann-sandbox", Program: "<b>fire</b>fox"}, func() error { connected++; return nil })
@@ -64,7 +64,7 @@ func TestPatienceEnds(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	try := func(what string) {
 		t.Helper()

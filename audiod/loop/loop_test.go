@@ -22,7 +22,7 @@ func newLoop(t *testing.T) *Loop {
 // run turns l until it is stopped, or fails t when that takes too long.
 func run(t *testing.T, l *Loop) {
 	t.Helper()
-	guard := time.AfterFunc(20*time.Second, l.Stop)
+	guard := time.AfterFunc(time.Minute, l.Stop)
 	if err := l.Run(); err != nil {
 		t.Fatal(err)
 	}

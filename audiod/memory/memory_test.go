@@ -34,7 +34,7 @@ func (h *host) finish(t *testing.T) {
 	select {
 	case f := <-h.posted:
 		f()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was saved")
 	}
 }

@@ -105,7 +105,7 @@ func expect(t *testing.T, events chan event, want event) {
 		if got != want {
 			t.Errorf("%v, want %v", got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no %v", want)
 	}
 }

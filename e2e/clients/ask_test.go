@@ -56,7 +56,7 @@ func TestAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { bus.Process.Kill(); bus.Wait() }()
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if _, err := os.Stat(who.owner.Home + "/bus"); err != nil {
 			return err.Error()
 		}
@@ -85,7 +85,7 @@ func TestAsked(t *testing.T) {
 		t.Errorf("while the question is open status tells %+v", mic)
 	}
 	fmt.Fprintln(press, "hour")
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if mic := micOf(t, d, who); !mic.InUse || mic.By != "parec" || mic.Until == nil || mic.Answer != "allowed for an hour" {
 			return fmt.Sprintf("status tells %+v", mic)
 		}
@@ -102,7 +102,7 @@ func TestNobodyToAsk(t *testing.T) {
 	d, who := microphone(t)
 	say(t, d, who, memory.Ask)
 	p := parec(t, who.helper, d.Unix)
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if mic := micOf(t, d, who); mic.Answer != "there is nobody to ask" || mic.Open {
 			return fmt.Sprintf("status tells %+v", mic)
 		}

@@ -32,7 +32,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{Daemon: rig.Start(t, who.owner, "--allow", who.helper.Name, "--device", "null", "--state", "none"), people: who, t: t}
 	tone := file(t, sound.Sine(48000, 2, 2*time.Minute, 997, loud))
 	background(t, client(t.Context(), who.helper, d.Unix, "paplay", "--latency-msec=100", "--stream-name=the tone", tone))
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		list := lines(must(t, who.owner, d.Unix, "pactl", "list", "short", "sink-inputs"))
 		if len(list) != 1 {
 			return fmt.Sprintf("streams: %q", list)
@@ -65,7 +65,7 @@ func (d *desk) pulsemixer(u need.User, args ...string) string {
 // hears waits until the first sink plays as loud as dB says; below -100 is silence.
 func (d *desk) hears(dB float64) {
 	d.t.Helper()
-	need.Eventually(d.t, 10*time.Second, func() string {
+	need.Eventually(d.t, time.Minute, func() string {
 		s := d.Heard(d.t)
 		s = s.Cut(max(0, s.Frames()-4800), s.Frames())
 		if peak := s.Peak(0); math.Abs(peak-dB) < 0.3 || peak < -100 && dB < -100 {
@@ -79,7 +79,7 @@ func (d *desk) hears(dB float64) {
 // left waits until nobody plays on the first sink.
 func (d *desk) left() {
 	d.t.Helper()
-	need.Eventually(d.t, 10*time.Second, func() string {
+	need.Eventually(d.t, time.Minute, func() string {
 		if k := d.Status(d.t).Devices[0]; k.Open {
 			return "somebody still plays on " + k.Sink
 		}
@@ -161,7 +161,7 @@ func TestOwnersPactl(t *testing.T) {
 	has(t, d.pactl(owner, "list", "short", "sinks"), "SUSPENDED")
 	stopped := frames(d.Daemon)
 	d.pactl(owner, "suspend-sink", "wav", "0")
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if n := frames(d.Daemon); n > stopped {
 			return ""
 		}
@@ -187,7 +187,7 @@ func TestHelpersPactl(t *testing.T) {
 	helper := d.helper
 	background(t, client(t.Context(), d.owner, d.Unix, "pacat", "--stream-name=of the owner", "/dev/zero"))
 	mine := ""
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		for _, line := range lines(d.pactl(d.owner, "list", "short", "sink-inputs")) {
 			if index, _, _ := strings.Cut(line, "\t"); index != d.stream {
 				mine = index
@@ -260,7 +260,7 @@ func (l *listener) said() string {
 
 func (d *desk) told(l *listener, want ...string) {
 	d.t.Helper()
-	need.Eventually(d.t, 10*time.Second, func() string {
+	need.Eventually(d.t, time.Minute, func() string {
 		for _, w := range want {
 			if !strings.Contains(l.said(), w) {
 				return fmt.Sprintf("no %q in:\n%s", w, l.said())
@@ -274,7 +274,7 @@ func (d *desk) told(l *listener, want ...string) {
 func TestSubscriptions(t *testing.T) {
 	d := newDesk(t)
 	owner, helper := d.subscribe(d.owner), d.subscribe(d.helper)
-	need.Eventually(t, 10*time.Second, func() string { // both are listening
+	need.Eventually(t, time.Minute, func() string { // both are listening
 		d.pactl(d.owner, "set-sink-input-mute", d.stream, "toggle")
 		d.pactl(d.helper, "set-sink-input-mute", d.stream, "toggle")
 		if !strings.Contains(owner.said(), "sink-input") || !strings.Contains(helper.said(), "sink-input") {

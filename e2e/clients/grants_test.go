@@ -77,7 +77,7 @@ func TestOwnStreamsOnly(t *testing.T) {
 		defer func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() }()
 	}
 	var all []string
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if all = lines(must(t, who.owner, d.Unix, "pactl", "list", "short", "sink-inputs")); len(all) == 3 {
 			return ""
 		}

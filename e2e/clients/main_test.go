@@ -41,7 +41,7 @@ func start(t *testing.T, args ...string) (*rig.Daemon, people) {
 // run runs a client of the daemon at addr to its end.
 func run(t *testing.T, u need.User, addr string, argv ...string) (output string, err error) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	out, err := client(ctx, u, addr, argv...).CombinedOutput()
 	return string(out), err

@@ -33,7 +33,7 @@ func TestPavucontrol(t *testing.T) {
 	device := func() string { return must(t, who.owner, d.Unix, "pactl", "list", "sinks") }
 	until := func(list func() string, want string) {
 		t.Helper()
-		need.Eventually(t, 10*time.Second, func() string {
+		need.Eventually(t, time.Minute, func() string {
 			if out := list(); !regexp.MustCompile(want).MatchString(out) {
 				return "no " + want + " in:\n" + out
 			}
@@ -136,7 +136,7 @@ func xdotool(t *testing.T, x need.X, args ...string) {
 // appears waits until a stream is shown where there was none.
 func appears(t *testing.T, x need.X, empty *image.RGBA) {
 	t.Helper()
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if differ(empty, x.Screenshot(t)) < 2000 { // a row's worth of letters and controls
 			return "pavucontrol does not show the stream"
 		}
@@ -149,7 +149,7 @@ func latest(t *testing.T, d *rig.Daemon, long time.Duration) sound.Sound {
 	t.Helper()
 	from := frames(d) + 4800 // what was mixed before the last change has been written by then
 	to := from + int(long.Seconds()*48000)
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if n := frames(d); n < to {
 			return strconv.Itoa(n) + " frames have been played"
 		}
@@ -168,7 +168,7 @@ func quiet(t *testing.T, d *rig.Daemon) {
 func settled(t *testing.T, x need.X) *image.RGBA {
 	t.Helper()
 	before := x.Screenshot(t)
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		time.Sleep(200 * time.Millisecond)
 		now := x.Screenshot(t)
 		same := differ(before, now) < 1000

@@ -79,7 +79,7 @@ func (p *tape) frames() int {
 func (p *tape) since(from int, d time.Duration) sound.Sound {
 	p.t.Helper()
 	n := int(d.Seconds() * float64(p.rate))
-	need.Eventually(p.t, 20*time.Second, func() string {
+	need.Eventually(p.t, time.Minute, func() string {
 		select {
 		case err := <-p.ended:
 			p.ended <- err

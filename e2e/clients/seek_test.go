@@ -75,7 +75,7 @@ func (r *line) say(s string) {
 
 func (r *line) hear() string {
 	r.t.Helper()
-	r.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	r.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if !r.in.Scan() {
 		r.t.Fatalf("the player says nothing: %v", r.in.Err())
 	}
@@ -157,7 +157,7 @@ func (c remote) drive(t *testing.T, d *rig.Daemon, u need.User, addr string) {
 	})
 	played := func(from int, long time.Duration) { // waits until so much has been played since
 		t.Helper()
-		need.Eventually(t, 20*time.Second, func() string {
+		need.Eventually(t, time.Minute, func() string {
 			if n := frames(d) - from; n < int(long.Seconds()*48000) {
 				return fmt.Sprintf("%d frames have been played", n)
 			}
@@ -176,7 +176,7 @@ func (c remote) drive(t *testing.T, d *rig.Daemon, u need.User, addr string) {
 	played(frames(d), 1500*time.Millisecond)
 	c.pause(r, true)
 	paused := 0
-	need.Eventually(t, 10*time.Second, func() string { // the rest that was with the device is played, then nothing for a while
+	need.Eventually(t, time.Minute, func() string { // the rest that was with the device is played, then nothing for a while
 		paused = frames(d)
 		time.Sleep(300 * time.Millisecond)
 		if n := frames(d); n != paused {

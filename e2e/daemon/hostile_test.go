@@ -158,7 +158,7 @@ func TestVandalHurtsNobody(t *testing.T) {
 	if n := heard.Frames(); n < 6*48000-48 || n > 6*48000+48 {
 		t.Errorf("%d frames were heard, %d played", n, 6*48000)
 	}
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		st := d.Status(t)
 		if n := descriptors(t, before); len(st.Connections) > 1 || len(st.Streams) > 0 || n > fds+1 {
 			return fmt.Sprintf("%d connections, %d streams, %d descriptors (%d before)", len(st.Connections), len(st.Streams), n, fds)

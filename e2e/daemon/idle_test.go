@@ -99,7 +99,7 @@ func TestIdleCostsNothing(t *testing.T) {
 	}
 	defer c.Wait()
 	defer stdin.Close()
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if n := len(d.Status(t).Streams); n != 32 {
 			return fmt.Sprintf("%d of 32 streams", n)
 		}

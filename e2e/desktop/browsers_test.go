@@ -98,7 +98,7 @@ func waylandScreen(t *testing.T, d *desk) *screen {
 			t.Logf("sway said:\n%s", &said)
 		}
 	})
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		sockets, _ := filepath.Glob(dir + "/wayland-[0-9]")
 		if len(sockets) == 0 {
 			return "sway does not listen"
@@ -118,7 +118,7 @@ func waylandScreen(t *testing.T, d *desk) *screen {
 // shows waits until a good part of the screen has the colour of the pages, and keeps the picture.
 func (s *screen) shows(t *testing.T, name string) {
 	t.Helper()
-	need.Eventually(t, 30*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		m, err := s.picture()
 		if err != nil {
 			return err.Error()
@@ -175,7 +175,7 @@ func TestBrowsers(t *testing.T) {
 				if err != nil {
 					t.Errorf("the second run: %v", err)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("the second run has a browser of its own")
 			}
 			d.heard(t, 440)
@@ -194,7 +194,7 @@ func TestBrowsers(t *testing.T) {
 // nothingLeft waits until the helper has no process and nothing in its runtime directory.
 func (d *desk) nothingLeft(t *testing.T) {
 	t.Helper()
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if out, err := exec.Command("ps", "-u", d.helper, "-o", "pid=,args=").Output(); err == nil && len(out) > 0 {
 			return string(out)
 		}

@@ -76,7 +76,7 @@ func (d *desk) traces(t *testing.T, x *screen) string {
 	script := `xhost; find ~/.local/state/sandbox-audio/lent /run/sandbox-audio -printf '%M %u %p\n' 2>/dev/null | sort
 		grep -o '@sandbox-audio-[0-9a-f]*' /proc/net/unix; ps -u $USER,$USER-sandbox -o comm= | grep -v -e ^ps$ -e ^sh$ -e ^grep$ -e ^sort$ | sort; :`
 	var out []byte
-	need.Eventually(t, 20*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		var err error
 		if out, err = d.owner.Command(t.Context(), x.env, "sh", "-c", script).Output(); err != nil {
 			return err.Error()

@@ -117,7 +117,7 @@ func (r *run) end(t testing.TB) {
 	select {
 	case err := <-r.ended:
 		r.ended <- err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("run does not end")
 		r.Process.Kill()
 		r.ended <- <-r.ended
@@ -134,7 +134,7 @@ func (d *desk) listen() {
 // heard waits until a second of the tone has been played, all in all: the machine may be slow.
 func (d *desk) heard(t *testing.T, freq float64) {
 	t.Helper()
-	need.Eventually(t, 30*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		s, err := sound.ReadWAV(d.wav)
 		if err != nil {
 			return err.Error()

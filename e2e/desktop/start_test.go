@@ -23,7 +23,7 @@ func BenchmarkStart(b *testing.B) {
 	d.asOwner(b, rig.Binary(b)+" run true") // the daemon stays for a minute
 	b.Run("Alone", d.benchmarkStart)
 	d.start(b, nil, "sleep", "600")
-	need.Eventually(b, 10*time.Second, func() string {
+	need.Eventually(b, time.Minute, func() string {
 		if exec.Command("pgrep", "-u", d.helper, "-x", "sleep").Run() != nil {
 			return "the other program does not start"
 		}

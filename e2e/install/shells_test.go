@@ -146,7 +146,7 @@ func (s *terminal) typed(t *testing.T, text string) {
 // await reads until the shell has shown text, and returns all it has shown since the last call.
 func (s *terminal) await(t *testing.T, text string) string {
 	t.Helper()
-	if err := s.master.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := s.master.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	for b := make([]byte, 1); !strings.HasSuffix(s.seen.String(), text); s.seen.Write(b) {

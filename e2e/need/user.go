@@ -84,7 +84,7 @@ func kill(t testing.TB, name string) {
 	if err != nil {
 		return
 	}
-	Eventually(t, 10*time.Second, func() string {
+	Eventually(t, time.Minute, func() string {
 		left := 0
 		procs, _ := os.ReadDir("/proc")
 		for _, p := range procs {

@@ -56,7 +56,7 @@ func Xvfb(t testing.TB, args ...string) X {
 		_ = cmd.Process.Signal(os.Interrupt)
 		<-ended
 	})
-	Eventually(t, 20*time.Second, func() string {
+	Eventually(t, time.Minute, func() string {
 		select {
 		case <-ended:
 			t.Fatalf("Xvfb: %s", said.String())

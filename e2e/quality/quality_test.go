@@ -90,7 +90,7 @@ func (s server) hear(t *testing.T, what sound.Sound, playedMap, heardMap string)
 			}
 		}()
 	}
-	late := time.AfterFunc(15*time.Second, func() { ear.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { ear.Process.Kill() })
 	defer late.Stop()
 	var heard []byte
 	for piece := make([]byte, 4*channels*4800); ; { // a tenth of a second at a time

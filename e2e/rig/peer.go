@@ -114,7 +114,7 @@ func (p *Peer) Start() {
 		p.stop()
 	}
 	p.launch()
-	need.Eventually(p.t, 30*time.Second, p.lacks)
+	need.Eventually(p.t, time.Minute, p.lacks)
 }
 
 func (p *Peer) launch() {
@@ -146,7 +146,7 @@ func (p *Peer) launch() {
 		}
 		running, p.PIDs = append(running, cmd), append(p.PIDs, cmd.Process.Pid)
 		if argv[0] == "dbus-daemon" {
-			need.Eventually(p.t, 10*time.Second, func() string {
+			need.Eventually(p.t, time.Minute, func() string {
 				if _, err := os.Stat(p.run() + "/bus"); err != nil {
 					return err.Error()
 				}

@@ -143,7 +143,7 @@ func start(t testing.TB, owner need.User, dir string, env, args []string) *Daemo
 			t.Logf("the daemon said:\n%s", d.Log())
 		}
 	})
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -195,7 +195,7 @@ func (d *Daemon) Status(t testing.TB) session.Status {
 
 // Status asks the daemon at addr, as user, through the status command.
 func Status(user need.User, addr, binary string) (st session.Status, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := user.Command(ctx, nil, binary, "status", "--json", "--server", addr)
 	var stderr strings.Builder

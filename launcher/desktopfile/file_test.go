@@ -183,7 +183,7 @@ func write(t *testing.T, path string, text []byte) {
 // waitFor reads a file that another process writes, once it has n bytes.
 func waitFor(t *testing.T, path string, n int) []byte {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		text, err := os.ReadFile(path)
 		if err == nil && len(text) >= n || time.Now().After(end) {
 			return text

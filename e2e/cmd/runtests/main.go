@@ -77,7 +77,7 @@ func main() {
 		fmt.Println("not all that tests need could be installed; they will tell:", err)
 	}
 	guest := prepare("guest")
-	tally.test(sudo, set{flags: []string{"-timeout", "5m"}, pkgs: units})
+	tally.test(sudo, set{flags: []string{"-timeout", "10m"}, pkgs: units})
 	beside := []set{{flags: []string{"-timeout", "14m"}, pkgs: guests, ready: func() {
 		if err := <-guest; err != nil {
 			fmt.Println("the guest could not be made; the tests that need it will tell:", err)
@@ -86,7 +86,7 @@ func main() {
 	if _, err := exec.LookPath("gcc"); err == nil {
 		fmt.Println("in guests, and those of the daemon with the race detector:")
 		daemon := slices.DeleteFunc(slices.Clone(units), func(pkg string) bool { return !strings.Contains(pkg, "/audiod") })
-		beside = append(beside, set{flags: []string{"-timeout", "5m", "-race"}, pkgs: daemon})
+		beside = append(beside, set{flags: []string{"-timeout", "10m", "-race"}, pkgs: daemon})
 	} else {
 		fmt.Println("no gcc: the race detector does not look")
 	}
