@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 )
@@ -23,6 +24,8 @@ const (
 	measureFast = 10 * time.Millisecond  // between two looks at the position while a stream starts…
 	measureSlow = 250 * time.Millisecond // …and later
 	startTime   = 500 * time.Millisecond
+
+	patience = 2 * time.Second // what plays waits so long for its stream to be made; then it goes on into silence
 
 	frozen = time.Second // that much beyond what was heard is written to a server that stands still, and no more
 )
@@ -43,9 +46,10 @@ type Sink struct {
 	resize func(device.Config) // see OnResize
 	level
 
-	channel uint32 // Invalid while there is no stream
-	pending bool   // one is being made
-	trouble error  // what became of the last, until Open has told
+	channel uint32      // Invalid while there is no stream
+	pending bool        // one is being made…
+	awaited *loop.Timer // …and what plays waits for it
+	trouble error       // what became of the last, until Open has told
 	conf    device.Config
 	frame   int
 
@@ -70,6 +74,7 @@ func (l *Link) NewSink(name, title string) *Sink {
 	s := &Sink{link: l, name: name, change: func() {}, resize: func(device.Config) {}, level: newLevel(l, false), channel: native.Invalid}
 	s.props = l.props(name, title, sinkIcon)
 	s.onAnswer = s.measured
+	s.awaited = l.clock.NewTimer(func() { s.change() })
 	l.streams = append(l.streams, s)
 	if l.up {
 		s.create()
@@ -103,6 +108,7 @@ func (s *Sink) create() {
 	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, SyncID: s.link.made, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
 		Attr: native.BufferAttr{MaxLength: native.Invalid, TLength: bytes(serverLatency), Prebuf: bytes(2 * serverRequest), MinReq: bytes(serverRequest)}}
 	s.pending = true
+	s.awaited.Set(s.link.clock.Now() + patience)
 	s.link.call(native.OpCreatePlaybackStream, &m, s.created)
 }
 
@@ -121,6 +127,7 @@ func (s *Sink) created(fields []byte, err error) {
 	s.plan(reply.Latency)
 	s.level.begin(reply.Index, func() {
 		s.pending = false
+		s.awaited.Stop()
 		s.change()
 	})
 }
@@ -128,6 +135,7 @@ func (s *Sink) created(fields []byte, err error) {
 // end says that there is no stream, and why; nil while there is no connection.
 func (s *Sink) end(why error) {
 	s.channel, s.pending, s.trouble = native.Invalid, false, why
+	s.awaited.Stop()
 	s.level.end()
 	s.change()
 }
@@ -199,6 +207,9 @@ func (s *Sink) Open() (device.Config, error) {
 	case s.channel == native.Invalid || s.pending:
 		if !s.pending {
 			s.create()
+		}
+		if s.awaited.Pending() {
+			return device.Config{}, device.ErrSoon
 		}
 		return device.Config{}, device.ErrNotYet
 	}

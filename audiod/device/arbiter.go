@@ -1,13 +1,10 @@
 package device
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
-// ErrSoon is wrapped by what Open returns while it is found out whether the device may be had, which takes a moment: who wants it waits for that, and
-// is told when to try again.
-var ErrSoon = errors.New("whether it may be had is being asked")
+// ErrSoon is wrapped by what Open returns while it is found out whether the device may be had, which takes but a moment: who wants it waits for that, and
+// is told when to try again. It is a case of ErrNotYet.
+var ErrSoon = fmt.Errorf("%w: whether it may be had is being asked", ErrNotYet)
 
 // Arbiter agrees with other programs on who has a sound card, by its number. Its methods are called from the loop.
 type Arbiter interface {

@@ -174,7 +174,7 @@ func (s *Sink) start() {
 		}
 		return
 	}
-	if errors.Is(err, device.ErrSoon) {
+	if errors.Is(err, device.ErrSoon) && s.conf.Rate > 0 {
 		return // Renew is called
 	}
 	s.opened(s.silence(err))
