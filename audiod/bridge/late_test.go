@@ -34,6 +34,17 @@ func (d *desktop) all(sink *mixer.Sink, at time.Duration, happens func()) (heard
 	return heard
 }
 
+// A stream that ran dry is heard to its end: what was written before the server's word of that came is not taken for heard.
+func TestRunsDry(t *testing.T) {
+	for at := 1500 * time.Millisecond; at <= 1700*time.Millisecond; at += 20 * time.Millisecond {
+		d := newDesktop(t, device.Config{})
+		sink := d.bridged("test")
+		if heard := d.all(sink, at, func() { d.stall(300 * time.Millisecond) }); heard != 2*48000 || sink.State().Xruns == 0 {
+			t.Errorf("after %v nothing came for a while: of 96000 frames %d were heard, %d xruns", at, heard, sink.State().Xruns)
+		}
+	}
+}
+
 // What plays at once, when its user has only just come, waits for the server to make the stream, and is heard from its beginning.
 func TestBeginning(t *testing.T) {
 	d := newDesktop(t, device.Config{})

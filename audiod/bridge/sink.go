@@ -62,6 +62,7 @@ type Sink struct {
 	askedAt  int64         // written, then
 	looked   time.Duration // when it was asked for last
 	heard    int64         // at the last answer
+	origin   int64         // the server's index where written was 0, in bytes
 	stale    int           // answers that belong to an earlier opening
 	stats    device.Stats
 	question native.GetLatency // made once, as the rest below, since it is asked while sound flows
@@ -161,9 +162,13 @@ func (s *Sink) lost() {
 func (s *Sink) event(op native.Op, fields []byte) error {
 	switch op {
 	case native.OpUnderflow:
+		var m native.Underflow
+		if err := native.Decode(fields, s.link.version, &m); err != nil {
+			return err
+		}
 		if s.open && s.heard > 0 { // not the one that begins every stream
 			s.stats.Xruns++
-			s.run(s.written) // what there was has been heard
+			s.ranDry(m.Offset)
 		}
 	case native.OpPlaybackStreamKilled:
 		s.end(errKilled)
@@ -232,6 +237,17 @@ func (s *Sink) run(heard int64) {
 	}
 	s.heard, s.looked, s.running = heard, 0, false
 	s.smoother = device.NewSmoother(s.conf.Rate, heard)
+}
+
+// ranDry goes on from the index at which the server had nothing left: what was written after that, before its word of it came, is still to be heard.
+func (s *Sink) ranDry(index int64) {
+	there := (index - s.origin) / int64(s.frame)
+	s.run(min(s.written, max(s.heard, there))) // a server before version 23 names no index
+	s.since = s.link.clock.Now()
+	if s.heard < s.written {
+		s.running = true
+		s.smoother.Flow(s.since)
+	}
 }
 
 // Write queues frames at the server.
@@ -309,6 +325,7 @@ func (s *Sink) measured(fields []byte, err error) {
 		return // the stream is gone, and its own event says so
 	}
 	a := &s.answer
+	s.origin = a.WriteIndex - s.askedAt*int64(s.frame)
 	behind := min(max(a.WriteIndex-a.ReadIndex, 0), s.written*int64(s.frame))/int64(s.frame) + int64(min(a.SinkLatency, 10e6))*int64(s.conf.Rate)/1e6
 	heard := s.askedAt - behind
 	if !a.Playing || heard <= 0 {
