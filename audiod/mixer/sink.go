@@ -131,7 +131,10 @@ func (s *Sink) State() State {
 func (s *Sink) Inputs() []*Input { return s.inputs }
 
 // Close ends the sink and lets the device go. Its inputs are not to be used any more.
-func (s *Sink) Close() { s.stop() }
+func (s *Sink) Close() {
+	s.stop()
+	s.suspended = true // a device on its way comes too late
+}
 
 func (s *Sink) duration(frames int) time.Duration {
 	return time.Duration(frames) * time.Second / time.Duration(s.conf.Rate)
@@ -175,7 +178,7 @@ func (s *Sink) start() {
 		return
 	}
 	if errors.Is(err, device.ErrSoon) && s.conf.Rate > 0 {
-		return // Renew is called
+		return // Renew or Retry is called
 	}
 	s.opened(s.silence(err))
 }
@@ -268,15 +271,17 @@ func (s *Sink) Renew() {
 	}
 }
 
-// Retry opens the device anew if something plays: it is to be had again, or not any more.
+// Retry opens the device anew if something plays: it is to be had now, or not any more.
 func (s *Sink) Retry() {
 	if s.inUse() {
 		s.Renew()
 	}
 }
 
-// inUse reports whether the device is open, or should be.
-func (s *Sink) inUse() bool { return s.open || len(s.running) > 0 && !s.suspended }
+// inUse reports whether the device is open, or should be: for an input that plays, or for the end of one that came from elsewhere.
+func (s *Sink) inUse() bool {
+	return s.open || !s.suspended && (len(s.running) > 0 || s.heard() < s.lastSound)
+}
 
 // Resize takes note that the device, which goes on at the same rate and channels, holds and needs otherwise than it said.
 func (s *Sink) Resize(conf device.Config) {

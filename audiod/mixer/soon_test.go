@@ -2,10 +2,12 @@ package mixer
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/pcm"
 )
 
 // TestWaitsForAnAnswer opens a card that must be asked for first: a stream waits, and not a frame of it is lost, whether the card is had in the end, is
@@ -52,4 +54,96 @@ func TestWaitsForAnAnswer(t *testing.T) {
 		t.Error("it is not closed in the end")
 	}
 	wantFrames(t, sound(b.heard)[:10000], 0, 10000)
+}
+
+// TestDrainsAtACardThatComesSoon moves what is left of a stream to a card that is only being opened: its end is told when the time of it is over there.
+func TestDrainsAtACardThatComesSoon(t *testing.T) {
+	b := newBench(t, device.Config{})
+	card2, sink2 := b.second(device.Config{})
+	card2.Refuse(device.ErrSoon)
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}})
+	p.frames = 48000
+	b.run(950 * time.Millisecond)
+	p.in.Drain()
+	b.run(30 * time.Millisecond)
+	p.in.Move(sink2)
+	b.run(time.Second)
+	if p.drained != 0 {
+		t.Fatal("drained where nothing plays yet")
+	}
+	card2.Refuse(nil)
+	sink2.Retry()
+	b.run(time.Second)
+	if p.drained != 1 || card2.IsOpen() {
+		t.Errorf("drained %d times, the card is open: %v", p.drained, card2.IsOpen())
+	}
+}
+
+// TestClosedBeforeItIsOpen ends a sink whose card is being opened.
+func TestClosedBeforeItIsOpen(t *testing.T) {
+	b := newBench(t, device.Config{})
+	b.card.Refuse(device.ErrSoon)
+	b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	b.run(20 * time.Millisecond)
+	b.sink.Close()
+	b.card.Refuse(nil)
+	b.sink.Retry()
+	if b.card.Opens() != 1 || b.clock.Timers() != 0 { // the one is NewSink's
+		t.Errorf("opened %d times, %d timers", b.card.Opens(), b.clock.Timers())
+	}
+}
+
+// TestMonitorOfACardThatComesSoon listens from before a card is opened: to silence until it is, and then to all that it plays.
+func TestMonitorOfACardThatComesSoon(t *testing.T) {
+	b := newBench(t, device.Config{})
+	m := record(t, NewMonitor(b.sink, nil), OutputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Attr: RecordAttr{Whatever, 1920 * 4}, Latency: AdjustLatency})
+	b.card.Refuse(device.ErrSoon)
+	p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}})
+	p.frames = 24000
+	b.run(200 * time.Millisecond)
+	b.card.Refuse(nil)
+	b.sink.Retry()
+	b.run(time.Second)
+	heard := m.samples(0)
+	if n := len(heard); n < 48000*115/100 || n > 48000*12/10 {
+		t.Errorf("%d frames in 1.2 s", n)
+	}
+	played := sound(heard)
+	if before := slices.IndexFunc(heard, func(x float32) bool { return x != 0 }); len(played) < 24000 || before < 48000*195/1000 || before > 48000*22/100 {
+		t.Fatalf("%d frames of sound, the first at %d", len(played), before)
+	}
+	wantFrames(t, played[:24000], 0, 24000)
+}
+
+// TestRecordsFromACardThatComesSoon waits for a microphone, at first and when it has failed, and for nothing once nobody records any more.
+func TestRecordsFromACardThatComesSoon(t *testing.T) {
+	s := newStudio(t, device.Config{})
+	s.mic.Sound = func(n int64) float32 { return float32(value(int(n))) / 32768 }
+	s.mic.Refuse(device.ErrSoon)
+	p := s.record(OutputOptions{Spec: stereo16(48000)})
+	s.clock.Advance(100 * time.Millisecond)
+	if len(p.got) > 0 || s.clock.Timers() != 0 {
+		t.Fatalf("%d bytes recorded, %d timers before there is a microphone", len(p.got), s.clock.Timers())
+	}
+	s.mic.Refuse(nil)
+	s.src.Renew()
+	s.clock.Advance(2 * time.Second)
+	h := p.samples(0)
+	wantFrames(t, h, int(s.mic.Opened()), len(h))
+	if len(h) < 48000*19/10 {
+		t.Errorf("%d frames in 2 s", len(h))
+	}
+	s.mic.Refuse(device.ErrSoon)
+	s.mic.Unplug()
+	s.clock.Advance(200 * time.Millisecond)
+	s.mic.Plug()
+	p.out.Close()
+	s.clock.Advance(200 * time.Millisecond)
+	if n := s.clock.Timers(); n != 0 || s.mic.IsOpen() {
+		t.Errorf("%d timers when nobody records any more", n)
+	}
+	s.mic.Refuse(nil)
+	if s.src.Renew(); s.mic.IsOpen() {
+		t.Error("the microphone is opened for nobody")
+	}
 }

@@ -212,13 +212,13 @@ func (s *Source) configure(conf device.Config) {
 }
 
 func (s *Source) stop() {
+	s.timer.Stop()
 	if !s.open {
 		return
 	}
 	if err := s.device.Close(); err != nil {
 		s.log("%s: %v", s.device.Name(), err)
 	}
-	s.timer.Stop()
 	s.open = false
 }
 

@@ -65,10 +65,10 @@ func (m *Mic) Open() (device.Config, error) {
 	switch {
 	case m.open:
 		return device.Config{}, fmt.Errorf("open a source that is open")
-	case m.gone:
-		return device.Config{}, fmt.Errorf("open hand: %w", device.ErrGone)
 	case m.refuse != nil:
 		return device.Config{}, m.refuse
+	case m.gone:
+		return device.Config{}, fmt.Errorf("open hand: %w", device.ErrGone)
 	}
 	m.open = true
 	m.opens++
