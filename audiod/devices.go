@@ -1,6 +1,7 @@
 package audiod
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type devices struct {
 	sinkSpecs, sourceSpecs []string // as for device.NewSinks and device.NewSources
 	sinks                  []sink
 	sources                []source
+	coming                 []device.Sink // of cards that have come, until it is known what they can do
 
 	arbiter *reservations // of the owner's desktop; nil: there is none
 
@@ -131,6 +133,7 @@ func (d *devices) add(dev device.Sink) {
 	s := sink{dev, mixer.NewSink(d.loop, dev, d.log)}
 	s.mixer.SetQuality(d.quality)
 	d.arbitrate(dev)
+	d.cards.OpenAside(dev, s.mixer.Retry)
 	d.sinks = append(d.sinks, s)
 	d.server.AddSink(s.mixer)
 }
@@ -153,6 +156,7 @@ func (d *devices) addSource(dev device.Source) {
 	s := source{dev, mixer.NewSource(d.loop, dev, d.log)}
 	s.mixer.SetQuality(d.quality)
 	d.arbitrate(dev)
+	d.cards.OpenAside(dev, s.mixer.Renew)
 	d.sources = append(d.sources, s)
 	d.server.AddSource(s.mixer)
 }
@@ -172,6 +176,7 @@ func (d *devices) removeSources(gone func(name string) bool) {
 func (d *devices) changed(card string, there bool) {
 	named := func(name string) bool { return name == "alsa:"+card || strings.HasPrefix(name, "alsa:"+card+",") }
 	on := func(dev device.Sink) bool { return named(dev.Name()) }
+	d.coming = slices.DeleteFunc(d.coming, on)
 	if !there {
 		d.log("sound card %s has gone", card)
 		d.remove(on)
@@ -198,10 +203,30 @@ func (d *devices) changed(card string, there bool) {
 	d.remove(on) // it was asked for before it was there
 	for _, dev := range wanted {
 		if on(dev) {
-			d.add(dev)
+			d.coming = append(d.coming, dev)
+			d.cards.OpenAside(dev, func() { d.come(dev) })
+			if _, err := dev.Open(); !errors.Is(err, device.ErrSoon) {
+				d.come(dev)
+			}
 		}
 	}
-	d.remove(func(dev device.Sink) bool { // the silence that auto is without cards, and names that mean another device now
+}
+
+// come adds a sink that was coming: from then on its card, which is open now, need not be waited for. What is not asked for any more goes: the silence
+// that auto is without cards, and names that mean another device now.
+func (d *devices) come(dev device.Sink) {
+	i := slices.Index(d.coming, dev)
+	if i < 0 {
+		return // it has gone already
+	}
+	d.coming = slices.Delete(d.coming, i, i+1)
+	d.add(dev)
+	wanted, err := d.wantedSinks()
+	if err != nil {
+		d.log("%v", err)
+		return
+	}
+	d.remove(func(dev device.Sink) bool {
 		return !slices.ContainsFunc(wanted, func(w device.Sink) bool { return w.Name() == dev.Name() })
 	})
 }

@@ -78,6 +78,9 @@ func (rs *reservations) Take(card int) error {
 	return device.ErrSoon
 }
 
+// Has implements device.Arbiter.
+func (rs *reservations) Has(card int) bool { return rs.cards[card].ours }
+
 // Give implements device.Arbiter.
 func (rs *reservations) Give(card int) {
 	r := rs.cards[card]

@@ -21,17 +21,16 @@ import (
 // mixer comes back by its own timer and asks how far it is. So the period only sets how often the card interrupts, and how finely a
 // simple card tells its position.
 type card struct {
-	clock  loop.Clock
-	at     address
-	name   string // for people
-	handle *alsa.PCM
-	kernel kernel // handle's
-	size   int    // of the card's buffer: config.Buffer, or more
-	config Config
-	format pcm.Format
-	bytes  []byte // one buffer's worth in the card's format
+	clock loop.Clock
+	at    address
+	name  string // for people
+	substream
 	xfer   xferi
 	status pcmStatus
+
+	opening *opening                // nil while it is not being opened
+	aside   func(work, done func()) // does work in a goroutine, and then done on the loop; nil: it is opened at once
+	ready   func()                  // see OpenAside
 
 	moved    int64 // frames written or read since the card was prepared
 	smoother Smoother
@@ -69,10 +68,15 @@ func (c *card) Name() string        { return c.at.String() }
 func (c *card) Description() string { return c.name }
 func (c *card) Stats() Stats        { return c.stats }
 
-// open takes the card's PCM and prepares it.
+// open takes the card's PCM and prepares it, in two calls where it is opened aside.
 func (c *card) open() (endpoint, error) {
-	if c.handle != nil {
+	switch o := c.opening; {
+	case c.handle != nil:
 		return endpoint{}, errors.New("the device is open already")
+	case o != nil && !o.done:
+		return o.endpoint, ErrSoon
+	case o != nil:
+		return o.endpoint, c.end()
 	}
 	p, err := findCard(c.at)
 	if err != nil {
@@ -82,40 +86,36 @@ func (c *card) open() (endpoint, error) {
 	if err := c.take(p); err != nil {
 		return p, err
 	}
-	if err := c.prepare(p); err != nil {
-		c.give()
-		return p, explain(p, err)
-	}
-	return p, nil
+	return p, c.begin(p, prepare)
 }
 
-// prepare opens p.
-func (c *card) prepare(p endpoint) error {
+// prepare opens p, which plays with the first frame written, or captures from now on.
+func prepare(p endpoint) (substream, error) {
 	handle, format, err := negotiate(p)
 	if err != nil {
-		return err
+		return substream{}, explain(p, err)
 	}
 	kernel := pcmKernel(handle.Fd())
 	rate, channels, period, buffer := int(handle.Rate()), int(handle.Channels()), int(handle.PeriodSize()), int(handle.BufferSize())
-	c.size = buffer
+	size := buffer
 	if !p.capture() {
-		period, c.size, err = kernel.calm(format.card, channels, rate, period, buffer)
+		period, size, err = kernel.calm(format.card, channels, rate, period, buffer)
 	}
-	if err := cmp.Or(err, setTiming(kernel, c.size), kernel(alsa.SNDRV_PCM_IOCTL_PREPARE, nil)); err != nil {
+	err = cmp.Or(err, setTiming(kernel, size), kernel(alsa.SNDRV_PCM_IOCTL_PREPARE, nil))
+	if err == nil && p.capture() {
+		err = kernel(alsa.SNDRV_PCM_IOCTL_START, nil)
+	}
+	if err != nil {
 		handle.Close()
-		return err
+		return substream{}, explain(p, err)
 	}
-	c.handle, c.kernel, c.format = handle, kernel, format.ours
-	c.bytes = make([]byte, buffer*channels*c.format.Size())
-	c.config = Config{
+	return substream{handle, kernel, size, Config{
 		Rate:     rate,
 		Channels: pcm.DefaultMap(channels),
 		Buffer:   buffer,
-		Bits:     c.format.Bits(),
-		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", c.format, channels, rate, period, c.size),
-	}
-	c.fresh()
-	return nil
+		Bits:     format.ours.Bits(),
+		Hardware: fmt.Sprintf("%s %dch %dHz, period %d, buffer %d", format.ours, channels, rate, period, size),
+	}, format.ours, make([]byte, buffer*channels*format.ours.Size())}, nil
 }
 
 func (c *card) fresh() {

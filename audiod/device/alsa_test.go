@@ -8,9 +8,12 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/device/devicetest"
@@ -59,6 +62,41 @@ func TestALSAConforms(t *testing.T) {
 		s.Close()
 	}
 	devicetest.Conformance(t, devicetest.Bench{Make: card, Now: clock.Now, Pass: time.Sleep, Jitter: *cardsJitter})
+}
+
+// TestALSAOpensAside opens a card on a loop that runs: another thread does it and, where nobody wants it when it is ready, it is closed again.
+func TestALSAOpensAside(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, wanted := range []bool{true, false} {
+		l, card := realCard(t)
+		cards := device.NewCards(l, t.Logf)
+		defer cards.Close()
+		s := card(t)
+		again := errors.New("not ready")
+		cards.OpenAside(s, func() {
+			if again = nil; wanted {
+				_, again = s.Open()
+			}
+			l.Stop()
+		})
+		if _, err := s.Open(); !errors.Is(err, device.ErrSoon) {
+			t.Fatal("opened at once:", err)
+		}
+		if err := l.Run(); err != nil || again != nil {
+			t.Fatal(err, again)
+		}
+		status, err := os.ReadFile("/proc/asound/" + *cardFlag + "/pcm0p/sub0/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, owner, open := strings.Cut(string(status), "owner_pid   : ")
+		owner, _, _ = strings.Cut(owner, "\n")
+		if open != wanted || owner == fmt.Sprint(unix.Gettid()) {
+			t.Errorf("wanted %v: opened by thread %s, this is %d:\n%s", wanted, owner, unix.Gettid(), status)
+		}
+		s.Close()
+	}
 }
 
 // keep plays noise on s as the mixer does, some quanta ahead by timer, until stop says so or the sink fails. It returns how far, in

@@ -2,14 +2,16 @@ package device
 
 import "fmt"
 
-// ErrSoon is wrapped by what Open returns while it is found out whether the device may be had, which takes but a moment: who wants it waits for that, and
-// is told when to try again. It is a case of ErrNotYet.
-var ErrSoon = fmt.Errorf("%w: whether it may be had is being asked", ErrNotYet)
+// ErrSoon is wrapped by what Open returns while the device is being opened, or others are asked whether it may be had, which takes but a moment: who wants
+// it waits for that, and is told when to try again. It is a case of ErrNotYet.
+var ErrSoon = fmt.Errorf("%w: it is being opened", ErrNotYet)
 
 // Arbiter agrees with other programs on who has a sound card, by its number. Its methods are called from the loop.
 type Arbiter interface {
 	// Take is called before a PCM of a card is opened. The error wraps ErrSoon, or says who else has the card.
 	Take(card int) error
+	// Has reports whether a card that was taken, and not yet given back, is still ours.
+	Has(card int) bool
 	// Give is called for every successful Take, when that PCM is closed.
 	Give(card int)
 }

@@ -3,8 +3,8 @@
 //
 // A Sink is a queue with a clock at its far end. The mixer writes frames into it ahead of time, asks how many of them are still
 // to be heard, and comes back before they run out. A Source is a queue with a clock at its near end: the mixer asks how many frames have
-// been captured, reads them, and comes back before there is no room for more. The device never calls the mixer, never blocks on hardware
-// and starts no goroutine; when it is closed it costs nothing.
+// been captured, reads them, and comes back before there is no room for more. The device never calls the mixer but to say that it is ready,
+// and never blocks on hardware; when it is closed it costs nothing.
 //
 // Cards keeps watch over the sound cards themselves: which there are, their volumes and switches, and what is plugged into them. What may take
 // the hardware a while is done aside, and its result brought back to the loop.
@@ -99,7 +99,7 @@ type Sink interface {
 	Name() string
 	Description() string
 	// Open takes the device and makes it silent and ready. It is closed before the first Open, and may be opened again after Close.
-	// An error says what holds the device where that can be told.
+	// An error says what holds the device where that can be told; one that wraps ErrSoon that it is to be called again in a moment.
 	Open() (Config, error)
 	// Write queues interleaved float32 frames, full scale ±1, which it clips and does not keep. It takes what fits and returns how many
 	// frames that was, 0 when full. The first Write after Open, or after an xrun, starts the device, and should hold several times Margin. It
@@ -128,7 +128,7 @@ type Source interface {
 	Name() string
 	Description() string
 	// Open takes the device, which captures from that moment on. It is closed before the first Open, and may be opened again after Close.
-	// An error says what holds the device where that can be told.
+	// An error is as that of Sink.Open.
 	Open() (Config, error)
 	// Read moves the oldest captured frames into frames, interleaved float32, full scale ±1, and returns how many these were, 0 when there
 	// are none yet. It allocates nothing.

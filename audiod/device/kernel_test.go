@@ -62,8 +62,8 @@ func (k *pcmState) call(request uintptr, arg unsafe.Pointer) error {
 func openFake(t *testing.T, size int) (*player, *pcmState, *loop.Hand) {
 	t.Helper()
 	k, clock := &pcmState{state: alsa.SNDRV_PCM_STATE_PREPARED, size: size}, new(loop.Hand)
-	p := &player{card{clock: clock, at: address{"Fake", 0, false}, handle: new(alsa.PCM), kernel: k.call, format: pcm.S16LE, bytes: make([]byte, 9600*4),
-		size: size, config: Config{Rate: 48000, Channels: pcm.StereoMap, Buffer: 9600}, controlled: uncontrolled}}
+	p := &player{card{clock: clock, at: address{"Fake", 0, false}, controlled: uncontrolled, substream: substream{handle: new(alsa.PCM), kernel: k.call, format: pcm.S16LE,
+		bytes: make([]byte, 9600*4), size: size, config: Config{Rate: 48000, Channels: pcm.StereoMap, Buffer: 9600}}}}
 	p.fresh()
 	return p, k, clock
 }

@@ -10,13 +10,8 @@ import (
 type recorder struct{ card }
 
 func (c *recorder) Open() (Config, error) {
-	p, err := c.open()
-	if err != nil {
+	if _, err := c.open(); err != nil {
 		return Config{}, err
-	}
-	if err := c.kernel(alsa.SNDRV_PCM_IOCTL_START, nil); err != nil {
-		c.Close()
-		return Config{}, explain(p, err)
 	}
 	return c.config, nil
 }

@@ -28,7 +28,7 @@ func TestCards(t *testing.T) {
 	for _, id := range ids {
 		t.Run(id, func(t *testing.T) {
 			g.Test(t, device, "^TestALSAPlays$", "-card", id, "-seconds", fmt.Sprint(seconds))
-			g.Test(t, device, "^TestALSA(Volume|Conforms|BusyNamesTheHolder)$", "-card", id)
+			g.Test(t, device, "^TestALSA(Volume|Conforms|OpensAside|BusyNamesTheHolder)$", "-card", id)
 		})
 	}
 	// QEMU's USB card has no microphone, and its AC97 takes what it hears as fast as it is given that: so it is given silence, in time.

@@ -95,9 +95,12 @@ func (m *machine) loaded(t *testing.T, rtprio int, kind string, length time.Dura
 		return st
 	}
 	status()
-	policies := strings.Fields(m.script(t, `ps -L -o cls= -p $(pgrep -f daemon-worker)`))
-	if n := len(slices.DeleteFunc(policies, func(p string) bool { return p != "RR" })); (n == 1) != (kind == "realtime") || n > 1 {
+	hurried := strings.Fields(m.script(t, `ps -L -o cls=,lwp= -p $(pgrep -f daemon-worker) | sed -n 's/^ *RR //p'`))
+	if n := len(hurried); (n == 1) != (kind == "realtime") || n > 1 {
 		t.Errorf("%d of the worker's threads are realtime", n)
+	}
+	if owner := strings.TrimSpace(m.script(t, `sed -n 's/^owner_pid *: //p' /proc/asound/Intel/pcm0p/sub0/status`)); owner == "" || slices.Contains(hurried, owner) {
+		t.Errorf("the card was opened by thread %q, for which the sound of all others waited", owner)
 	}
 	for i := range loads {
 		l := &loads[i]
