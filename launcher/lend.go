@@ -92,10 +92,10 @@ func (l *lender) lend(s loan) error {
 	if err != nil {
 		return err
 	}
-	there := false
 	switch err = flock(f, unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:
-		if there, err = makeLoan(f, s); err != nil || there {
+		var lent bool
+		if lent, err = makeLoan(f, s); !lent {
 			return errors.Join(err, os.Remove(f.Name()), f.Close())
 		}
 	case unix.EWOULDBLOCK:
@@ -111,17 +111,19 @@ func (l *lender) lend(s loan) error {
 	return nil
 }
 
-// makeLoan makes a loan that nobody uses, after taking back what the file may tell of; there means that it was not ours
-// to make.
-func makeLoan(f *os.File, s loan) (there bool, err error) {
+// makeLoan makes a loan that nobody uses, after taking back what the file may tell of. Without an error, lent is false where it was
+// not ours to make; with one, it is true where something could not be taken back, of which the file still tells.
+func makeLoan(f *os.File, s loan) (lent bool, err error) {
 	old := loanKinds[kindOf(s.file())]()
 	if err := readLoan(f, old); err == nil {
-		err = old.Undo()
+		if err := old.Undo(); err != nil {
+			return true, fmt.Errorf("take back what an earlier run has lent: %w", err)
+		}
 	} else if !errors.Is(err, errUnwritten) {
 		return false, err
 	}
-	if there, err = s.Check(); there || err != nil {
-		return there, err
+	if there, err := s.Check(); there || err != nil {
+		return false, err
 	}
 	if err := writeLoan(f, s); err != nil { // before it is made, so that it is found if this process gets no further
 		return false, err
@@ -130,9 +132,10 @@ func makeLoan(f *os.File, s loan) (there bool, err error) {
 		err = writeLoan(f, s)
 	}
 	if err != nil {
-		return false, errors.Join(err, s.Undo())
+		undoErr := s.Undo()
+		return undoErr != nil, errors.Join(err, undoErr)
 	}
-	return false, nil
+	return true, nil
 }
 
 // joinLoan uses what others made. When it is no good any more, as after a restart of the X server, it is made anew.
