@@ -213,7 +213,7 @@ func (s *shareStep) Undo() error {
 		if err != nil {
 			return err
 		}
-		if to, err := home.Readlink(l.name); err == nil && to == s.share.Dir {
+		if to, linkErr := home.Readlink(l.name); linkErr == nil && to == s.share.Dir {
 			err = home.Remove(l.name)
 		}
 		if err := errors.Join(err, home.Close()); err != nil {
