@@ -78,7 +78,7 @@ func parseCapture(t testing.TB, name string, b []byte) (packets []packet) {
 		packets = append(packets, p)
 		if p.op == OpAuth {
 			var auth AuthReply // the request's begins alike
-			NewReader(p.fields, Version).U32(&auth.Version)
+			(&Coder{Version: Version, buf: p.fields}).U32(&auth.Version)
 			version = min(version, auth.Version&0xFFFF)
 		}
 	}

@@ -47,10 +47,7 @@ type Coder struct {
 	err     error
 }
 
-// NewReader reads payload, which must not change meanwhile; nothing that is read aliases it.
-func NewReader(payload []byte, version uint32) *Coder { return &Coder{Version: version, buf: payload} }
-
-// NewWriter appends to buf; see Bytes.
+// NewWriter makes a Coder that appends to buf; see Bytes. Decode reads by one of its own.
 func NewWriter(buf []byte, version uint32) *Coder {
 	return &Coder{Version: version, writing: true, buf: buf}
 }

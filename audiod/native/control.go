@@ -108,14 +108,6 @@ func (m *SetPortLatencyOffset) Fields(c *Coder) {
 	c.S64(&m.Offset)
 }
 
-// LoadModule asks for a module. The answer is an IndexReply.
-type LoadModule struct{ Name, Argument string }
-
-func (m *LoadModule) Fields(c *Coder) {
-	c.NullString(&m.Name)
-	c.NullString(&m.Argument)
-}
-
 // UpdateRate is UPDATE_PLAYBACK_STREAM_SAMPLE_RATE and UPDATE_RECORD_STREAM_SAMPLE_RATE.
 type UpdateRate struct {
 	Channel uint32

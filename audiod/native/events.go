@@ -103,30 +103,6 @@ func (m *RecordBufferAttrChanged) Fields(c *Coder) {
 	c.Usec(&m.Latency)
 }
 
-// NamedEvent is PLAYBACK_STREAM_EVENT and RECORD_STREAM_EVENT, from version 15 on: "request-cork", "format-lost" and the like.
-type NamedEvent struct {
-	Channel uint32
-	Name    string
-	Props   PropList
-}
-
-func (m *NamedEvent) Fields(c *Coder) {
-	c.U32(&m.Channel)
-	c.String(&m.Name)
-	c.Props(&m.Props)
-}
-
-// ClientEvent is NamedEvent for the client as a whole.
-type ClientEvent struct {
-	Name  string
-	Props PropList
-}
-
-func (m *ClientEvent) Fields(c *Coder) {
-	c.String(&m.Name)
-	c.Props(&m.Props)
-}
-
 // SubscribeEvent tells that an object the client subscribed to came, changed or went.
 type SubscribeEvent struct {
 	Event Event

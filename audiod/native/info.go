@@ -112,27 +112,6 @@ func (m *ClientInfo) Fields(c *Coder) {
 	c.Props(&m.Props)
 }
 
-// ModuleInfo answers GET_MODULE_INFO.
-type ModuleInfo struct {
-	Index          uint32
-	Name, Argument string
-	Used           uint32 // how often; Invalid: unknown
-	Props          PropList
-}
-
-func (m *ModuleInfo) Fields(c *Coder) {
-	c.U32(&m.Index)
-	c.String(&m.Name)
-	c.NullString(&m.Argument)
-	c.U32(&m.Used)
-	if c.Version < 15 {
-		var autoload bool // obsolete
-		c.Bool(&autoload)
-		return
-	}
-	c.Props(&m.Props)
-}
-
 // SampleInfo answers GET_SAMPLE_INFO.
 type SampleInfo struct {
 	Index    uint32
@@ -165,6 +144,5 @@ type (
 	SinkInputInfoList    = List[SinkInputInfo, *SinkInputInfo]
 	SourceOutputInfoList = List[SourceOutputInfo, *SourceOutputInfo]
 	ClientInfoList       = List[ClientInfo, *ClientInfo]
-	ModuleInfoList       = List[ModuleInfo, *ModuleInfo]
 	SampleInfoList       = List[SampleInfo, *SampleInfo]
 )

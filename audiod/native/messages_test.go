@@ -25,8 +25,8 @@ var messages = map[Op][2]func() Message{
 	OpGetSinkInfoList:                {nil, of[SinkInfoList]},
 	OpGetSourceInfo:                  {of[ByIndexOrName], of[SourceInfo]},
 	OpGetSourceInfoList:              {nil, of[SourceInfoList]},
-	OpGetModuleInfo:                  {of[ByIndex], of[ModuleInfo]},
-	OpGetModuleInfoList:              {nil, of[ModuleInfoList]},
+	OpGetModuleInfo:                  {of[ByIndex], of[moduleInfo]},
+	OpGetModuleInfoList:              {nil, of[moduleInfoList]},
 	OpGetClientInfo:                  {of[ByIndex], of[ClientInfo]},
 	OpGetClientInfoList:              {nil, of[ClientInfoList]},
 	OpGetSinkInputInfo:               {of[ByIndex], of[SinkInputInfo]},
@@ -51,7 +51,7 @@ var messages = map[Op][2]func() Message{
 	OpKillClient:                     {of[ByIndex], nil},
 	OpKillSinkInput:                  {of[ByIndex], nil},
 	OpKillSourceOutput:               {of[ByIndex], nil},
-	OpLoadModule:                     {of[LoadModule], of[IndexReply]},
+	OpLoadModule:                     {of[loadModule], of[IndexReply]},
 	OpUnloadModule:                   {of[ByIndex], nil},
 	OpGetRecordLatency:               {of[GetLatency], of[RecordLatency]},
 	OpCorkRecordStream:               {of[Cork], nil},
@@ -87,9 +87,9 @@ var messages = map[Op][2]func() Message{
 	OpGetCardInfo:                    {of[ByIndexOrName], of[CardInfo]},
 	OpGetCardInfoList:                {nil, of[CardInfoList]},
 	OpSetCardProfile:                 {of[SetPort], nil},
-	OpClientEvent:                    {of[ClientEvent], nil},
-	OpPlaybackStreamEvent:            {of[NamedEvent], nil},
-	OpRecordStreamEvent:              {of[NamedEvent], nil},
+	OpClientEvent:                    {of[clientEvent], nil},
+	OpPlaybackStreamEvent:            {of[namedEvent], nil},
+	OpRecordStreamEvent:              {of[namedEvent], nil},
 	OpPlaybackBufferAttrChanged:      {of[PlaybackBufferAttrChanged], nil},
 	OpRecordBufferAttrChanged:        {of[RecordBufferAttrChanged], nil},
 	OpSetSinkPort:                    {of[SetPort], nil},
@@ -118,4 +118,61 @@ func message(op Op, isReply bool) (m Message, known bool) {
 		return nil, known
 	}
 	return f(), true
+}
+
+// Messages of servers with modules and with events by name, which ours does not have.
+
+// loadModule asks for a module. The answer is an IndexReply.
+type loadModule struct{ Name, Argument string }
+
+func (m *loadModule) Fields(c *Coder) {
+	c.NullString(&m.Name)
+	c.NullString(&m.Argument)
+}
+
+// moduleInfo answers GET_MODULE_INFO.
+type moduleInfo struct {
+	Index          uint32
+	Name, Argument string
+	Used           uint32 // how often; Invalid: unknown
+	Props          PropList
+}
+
+func (m *moduleInfo) Fields(c *Coder) {
+	c.U32(&m.Index)
+	c.String(&m.Name)
+	c.NullString(&m.Argument)
+	c.U32(&m.Used)
+	if c.Version < 15 {
+		var autoload bool // obsolete
+		c.Bool(&autoload)
+		return
+	}
+	c.Props(&m.Props)
+}
+
+type moduleInfoList = List[moduleInfo, *moduleInfo]
+
+// namedEvent is PLAYBACK_STREAM_EVENT and RECORD_STREAM_EVENT, from version 15 on: "request-cork", "format-lost" and the like.
+type namedEvent struct {
+	Channel uint32
+	Name    string
+	Props   PropList
+}
+
+func (m *namedEvent) Fields(c *Coder) {
+	c.U32(&m.Channel)
+	c.String(&m.Name)
+	c.Props(&m.Props)
+}
+
+// clientEvent is namedEvent for the client as a whole.
+type clientEvent struct {
+	Name  string
+	Props PropList
+}
+
+func (m *clientEvent) Fields(c *Coder) {
+	c.String(&m.Name)
+	c.Props(&m.Props)
 }

@@ -160,7 +160,7 @@ func understood(t *testing.T, c *Client) {
 	if source.Monitor != sink.Index || source.Name != sink.MonitorName {
 		t.Errorf("sink %+v\nand its monitor %+v", sink, source)
 	}
-	var module ModuleInfo
+	var module moduleInfo
 	call(OpGetModuleInfo, &ByIndex{sink.Module}, &module, nil)
 	if module.Name != "module-null-sink" {
 		t.Errorf("module: %+v", module)
@@ -214,7 +214,7 @@ func understood(t *testing.T, c *Client) {
 		list, _ := message(op, true)
 		call(op, nil, list, nil)
 	}
-	call(OpLoadModule, &LoadModule{"module-null-sink", "sink_name=third"}, &index, nil)
+	call(OpLoadModule, &loadModule{"module-null-sink", "sink_name=third"}, &index, nil)
 	call(OpUnloadModule, &ByIndex{index.Index}, nil, nil)
 	call(OpKillClient, &ByIndex{9999}, nil, ErrNoEntity)
 	call(OpKillSourceOutput, &ByIndex{record.Index}, nil, nil)

@@ -44,7 +44,7 @@ var requests = map[native.Op]native.Message{
 	native.OpSetRecordStreamName: &native.SetStreamName{}, native.OpUpdateRecordStreamProplist: &native.UpdateStreamProps{},
 	native.OpRemoveRecordStreamProplist: &native.RemoveStreamProps{}, native.OpUpdateRecordStreamSampleRate: &native.UpdateRate{},
 	native.OpSetSourceOutputVolume: &native.SetVolume{}, native.OpSetSourceOutputMute: &native.SetMute{},
-	native.OpExit: nil, native.OpLoadModule: &native.LoadModule{}, native.OpUnloadModule: &native.ByIndex{},
+	native.OpExit: nil, native.OpLoadModule: &native.ByName{}, native.OpUnloadModule: &native.ByIndex{},
 	native.OpSetSinkVolume: &native.SetDeviceVolume{}, native.OpSetSinkMute: &native.SetDeviceMute{}, native.OpSetSourceVolume: &native.SetDeviceVolume{},
 	native.OpSetSourceMute: &native.SetDeviceMute{}, native.OpSetDefaultSink: &native.ByName{}, native.OpSetDefaultSource: &native.ByName{},
 	native.OpKillClient: &native.ByIndex{}, native.OpKillSinkInput: &native.ByIndex{}, native.OpKillSourceOutput: &native.ByIndex{},
