@@ -39,9 +39,9 @@ const (
 	calmTime    = 10 * time.Second      // before it is raised again
 )
 
-// hurries tells whether something that opts name has to be played in time.
-func (opts *Options) hurries() bool {
-	all := slices.Concat(opts.Devices, opts.Sources)
+// hurries tells whether something that o names has to be played in time.
+func (o *Options) hurries() bool {
+	all := slices.Concat(o.Devices, o.Sources)
 	return len(all) == 0 || slices.ContainsFunc(all, func(spec string) bool { return spec != "null" && !strings.HasPrefix(spec, "wav:") })
 }
 

@@ -74,12 +74,12 @@ func TestTables(t *testing.T) {
 }
 
 func TestTableInTheMiddle(t *testing.T) {
-	path := ownConfigFile(t, "[profile.a]\n\n[profile.bank]\nmethod = \"su\"\n# of bank\nx.y = 1\n\n# about c\n[profile.c]\n")
+	ownConfigFile(t, "[profile.a]\n\n[profile.bank]\nmethod = \"su\"\n# of bank\nx.y = 1\n\n# about c\n[profile.c]\n")
 	if err := RemoveTable("bank"); err == nil || !strings.Contains(err.Error(), "line 6: unknown key") {
 		t.Errorf("a broken file was edited: %v", err)
 	}
 	ownConfigFile(t, "[profile.a]\n\n[profile.bank]\nmethod = \"su\"\n\n# about c\n[profile.c]\n")
-	path = ownConfig()
+	path := ownConfig()
 	if err := RemoveTable("bank"); err != nil {
 		t.Fatal(err)
 	}

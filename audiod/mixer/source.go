@@ -83,9 +83,6 @@ func (s *Source) State() State {
 	return st
 }
 
-// Outputs are the source outputs, corked ones included, in the order they came. The caller must not keep the slice.
-func (s *Source) Outputs() []*Output { return s.outputs }
-
 // Recording reports whether an output runs.
 func (s *Source) Recording() bool { return len(s.running) > 0 }
 

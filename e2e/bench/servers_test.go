@@ -35,14 +35,6 @@ func servers(b *testing.B, owner need.User) []*server {
 	return all
 }
 
-// each asks every server for a figure.
-func each(servers []*server, of func(*server) figure) (figures []figure) {
-	for _, s := range servers {
-		figures = append(figures, of(s))
-	}
-	return figures
-}
-
 // executable is this very program, where every user may execute it.
 func executable(b *testing.B) string {
 	self, err := os.Executable()

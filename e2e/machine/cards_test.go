@@ -237,7 +237,7 @@ func (m *machine) plugged(t *testing.T) {
 		eventually grep -q RUNNING /proc/asound/Intel/pcm0p/sub0/status
 		! $ann pactl --server=unix:/run/ann/native list short sinks | grep Audio
 		sleep 2`)
-	before, meanwhile := m.recorded(t, usb), sound.Sound{}
+	before := m.recorded(t, usb)
 	m.script(t, `set -e
 		number=$(readlink /proc/asound/Intel)
 		basename $(readlink -f /sys/class/sound/$number/device) >/tmp/pci
@@ -245,7 +245,7 @@ func (m *machine) plugged(t *testing.T) {
 		silent() { $ann sandbox-audio status --server unix:/run/ann/native --json | grep -q '"name": "null"'; }
 		eventually silent
 		sleep 3`)
-	meanwhile = m.hear(t)
+	meanwhile := m.hear(t)
 	m.script(t, `set -e
 		cat /tmp/pci >/sys/bus/pci/drivers/snd_hda_intel/bind
 		eventually test -e /proc/asound/Intel/pcm0p

@@ -175,6 +175,3 @@ func (p *Peer) lacks() string {
 
 // Stop ends the server.
 func (p *Peer) Stop() { p.stop() }
-
-// Environ is what leads the owner's programs to the server.
-func (p *Peer) Environ() []string { return append(p.env, "PULSE_SERVER="+p.Unix) }

@@ -81,8 +81,6 @@ type Guest struct {
 	deadline time.Time
 	runs     int
 
-	lines []*os.File
-
 	qmp        *os.File
 	qmpAnswers *json.Decoder
 	qmpOpen    bool
