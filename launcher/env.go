@@ -54,6 +54,14 @@ func matches(list []string, name string) bool {
 	})
 }
 
+// without returns the environment without the named variables.
+func without(env []string, names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(names, name)
+	})
+}
+
 // pointsInto reports whether value mentions a path at or below dir. Home directories that are no one's own do not count.
 func pointsInto(value, dir string) bool {
 	return len(dir) > 1 && strings.Contains(value, dir)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -202,12 +201,4 @@ func (l *lender) lendX11(server xServer, helper int, trusted bool) (authority []
 		return nil, fmt.Errorf("%w, so it cannot keep programs apart", err)
 	}
 	return nil, l.lend(&x11User{xServer: server, Helper: helper})
-}
-
-// without returns the environment without the named variables.
-func without(env []string, names ...string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(names, name)
-	})
 }
