@@ -1,15 +1,19 @@
 package launcher
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
-// printable is text from elsewhere as it may be shown on a terminal: bounded, and without control characters.
+// printable is text from elsewhere as it may be shown on a terminal: bounded, and with nothing in it that steers one or turns the
+// direction of writing.
 func printable(text string) string {
 	const most = 400
 	if len(text) > most {
 		text = text[:most]
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
