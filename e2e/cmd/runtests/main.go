@@ -2,7 +2,8 @@
 //
 //	first       what tests need is installed, while gofmt and go vet look at the source
 //	then        all packages but those below e2e, in parallel, while the guest of e2e/vm is made; those of the
-//	            daemon once more with the race detector, which needs a C compiler as the program itself does not,
+//	            daemon once more with the race detector, which needs a C compiler as the program itself does not, and less
+//	            of time that is only simulated;
 //	            beside those below e2e that do all in guests, whose time is their own
 //	last        the others below e2e, one at a time, since they play sound in real time and want the machine; screenshots
 //	            that they take are kept in build/artifacts
@@ -86,7 +87,7 @@ func main() {
 	if _, err := exec.LookPath("gcc"); err == nil {
 		fmt.Println("in guests, and those of the daemon with the race detector:")
 		daemon := slices.DeleteFunc(slices.Clone(units), func(pkg string) bool { return !strings.Contains(pkg, "/audiod") })
-		beside = append(beside, set{flags: []string{"-timeout", "10m", "-race"}, pkgs: daemon})
+		beside = append(beside, set{flags: []string{"-timeout", "10m", "-race", "-short"}, pkgs: daemon})
 	} else {
 		fmt.Println("no gcc: the race detector does not look")
 	}

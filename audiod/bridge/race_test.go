@@ -1,5 +1,0 @@
-//go:build race
-
-package bridge
-
-const hours = 1
