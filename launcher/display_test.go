@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"sandbox-audio/launcher/wayland/waylandtest"
 )
 
 func TestPlanDisplay(t *testing.T) {
@@ -132,6 +134,43 @@ func TestWayland(t *testing.T) {
 	if out, err := run(append(env, "TEST_DISPLAY=none"), "sh", "-c", "echo [$WAYLAND_DISPLAY]; wayland-info").CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "[]\n") {
 		t.Errorf("without a display: %v: %s", err, out)
 	}
+}
+
+// A compositor that knows of sandboxes serves the helper's programs itself, and is told who they are, until the run ends. What it shows them is its
+// own affair.
+func TestWaylandSecurityContext(t *testing.T) {
+	p, run := sessionOwner(t)
+	dir := t.TempDir()
+	if err := os.Chown(dir, p.OwnerUID, p.OwnerUID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	compositor := waylandtest.Serve(t, filepath.Join(dir, "wayland-0"), "wl_compositor", waylandtest.ManagerInterface, "zwlr_screencopy_manager_v1")
+	if err := os.Lchown(compositor.Path, p.OwnerUID, p.OwnerUID); err != nil {
+		t.Fatal(err)
+	}
+	cmd := startTalk(t, run([]string{"WAYLAND_DISPLAY=wayland-0", "XDG_RUNTIME_DIR=" + dir}))
+	name := cmd.say(t, "echo $WAYLAND_DISPLAY")
+	got := <-compositor.Contexts
+	if got.Engine != EngineName || got.App != p.Helper || !strings.HasPrefix(got.Instance, p.Helper+"-") || got.Listener != filepath.Join(p.RuntimeDir, name) {
+		t.Errorf("the compositor is told %+v; the program's socket is %s", got, name)
+	}
+	if seen := cmd.say(t, `echo $(wayland-info | grep -o "'[a-z0-9_]*'")`); seen != "'wl_compositor' 'zwlr_screencopy_manager_v1'" {
+		t.Errorf("the program sees %s", seen)
+	}
+	if uid := <-got.Programs; uid != p.HelperUID {
+		t.Errorf("user %d came to the compositor, not %d", uid, p.HelperUID)
+	}
+	select {
+	case <-got.Ended:
+		t.Error("the context has ended before the run")
+	default:
+	}
+	cmd.end(t)
+	<-got.Ended
+	nothingLeft(t, p)
 }
 
 func gidOf(t *testing.T, name string) int {

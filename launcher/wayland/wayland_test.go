@@ -14,110 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/wayland/waylandtest"
 )
 
-// fake is a compositor that speaks as much of the protocol as a security context and a registry need, and records the
-// rest. Each connection is served by a goroutine of its own.
-type fake struct {
-	path    string
-	offers  []string        // interfaces; the name of each is its place plus one
-	context chan gotContext // commits
-	heard   chan heard      // requests that are none of the above, with the descriptors that came before them
-}
-
-type gotContext struct {
-	listener, closer *os.File
-	strings          [3]string
-}
-
-type heard struct {
-	m   message
-	fds []int
-}
-
-func startFake(t *testing.T, offers ...string) *fake {
+// compositor is one that offers these interfaces.
+func compositor(t *testing.T, offers ...string) *waylandtest.Compositor {
 	t.Helper()
-	f := &fake{path: filepath.Join(t.TempDir(), "wayland-0"), offers: offers, context: make(chan gotContext, 1), heard: make(chan heard, 64)}
-	l, err := net.Listen("unix", f.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go f.serve(l)
-	return f
-}
-
-func (f *fake) serve(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go f.client(conn.(*net.UnixConn))
-	}
-}
-
-func (f *fake) client(conn *net.UnixConn) {
-	defer conn.Close()
-	var pending []byte
-	var fds []int
-	var registry, manager, security uint32
-	var got gotContext
-	buf, oob := make([]byte, 4096), make([]byte, 1024)
-	for {
-		n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
-		if err != nil || n == 0 {
-			return
-		}
-		more, err := rights(oob[:oobn])
-		if err != nil {
-			return
-		}
-		pending, fds = append(pending, buf[:n]...), append(fds, more...)
-		for {
-			m, rest, err := next(pending)
-			if err != nil || m == nil {
-				break
-			}
-			pending = rest
-			a := m.args()
-			switch {
-			case m.object() == displayID && m.opcode() == displaySync:
-				conn.Write(newMessage(a.uint(), callbackDone, uint32(0)))
-			case m.object() == displayID && m.opcode() == displayGetRegistry:
-				registry = a.uint()
-				for i, kind := range f.offers {
-					conn.Write(newMessage(registry, registryGlobal, uint32(i+1), kind, uint32(1)))
-				}
-			case m.object() == registry && m.opcode() == registryBind:
-				a.uint()
-				if kind := a.string(); kind == managerInterface {
-					a.uint()
-					manager = a.uint()
-				} else {
-					f.heard <- heard{m, nil}
-				}
-			case manager != 0 && m.object() == manager && m.opcode() == 1 && len(fds) == 2:
-				security = a.uint()
-				got.listener, got.closer = os.NewFile(uintptr(fds[0]), "listener"), os.NewFile(uintptr(fds[1]), "closer")
-				fds = nil
-			case security != 0 && m.object() == security && m.opcode() >= 1 && m.opcode() <= 3:
-				got.strings[m.opcode()-1] = a.string()
-			case security != 0 && m.object() == security && m.opcode() == 4:
-				f.context <- got
-			default:
-				f.heard <- heard{m, fds}
-				fds = nil
-				if m.opcode() == 77 { // the test asks for an event with a descriptor
-					r, w, _ := os.Pipe()
-					w.WriteString("keymap")
-					w.Close()
-					write(conn, newMessage(m.object(), 5, uint32(6)), []int{int(r.Fd())})
-					r.Close()
-				}
-			}
-		}
-	}
+	return waylandtest.Serve(t, filepath.Join(t.TempDir(), "wayland-0"), offers...)
 }
 
 func newListener(t *testing.T) (path string, f *os.File) {
@@ -136,8 +40,8 @@ func newListener(t *testing.T) (path string, f *os.File) {
 }
 
 func TestRestrict(t *testing.T) {
-	f := startFake(t, "wl_compositor", managerInterface)
-	c, err := Connect(context.Background(), f.path)
+	f := compositor(t, "wl_compositor", managerInterface)
+	c, err := Connect(context.Background(), f.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,38 +51,35 @@ func TestRestrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener.Close()
-	got := <-f.context
-	if want := [3]string{"engine", "firefox", "alice-sandbox-1"}; got.strings != want {
-		t.Errorf("the context says %q", got.strings)
+	got := <-f.Contexts
+	if got.Engine != "engine" || got.App != "firefox" || got.Instance != "alice-sandbox-1" || got.Listener != path {
+		t.Errorf("the context says %+v", got)
 	}
-	// The compositor serves on what it was given: a program that comes to the socket reaches it.
-	l, err := net.FileListener(got.listener)
+	// The compositor serves on what it was given: a program that comes to the socket reaches it, and can make no context of its own.
+	inside, err := Connect(context.Background(), path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("through the context's socket: %v", err)
 	}
-	defer l.Close()
-	go f.serve(l)
-	if _, err := Connect(context.Background(), path); err != nil {
-		t.Errorf("through the context's socket: %v", err)
+	if inside.manager.version != 0 {
+		t.Error("a context within the context")
 	}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := got.closer.Read(make([]byte, 1))
-		ended <- err
-	}()
 	select {
-	case err := <-ended:
-		t.Fatalf("the context has ended before its time: %v", err)
-	case <-time.After(20 * time.Millisecond):
+	case <-got.Ended:
+		t.Fatal("the context has ended before its time")
+	case uid := <-got.Programs:
+		if uid != os.Getuid() {
+			t.Errorf("user %d came", uid)
+		}
 	}
 	closer.Close()
-	if err := <-ended; err != io.EOF {
-		t.Errorf("the end is told by %v", err)
+	<-got.Ended
+	if _, err := Connect(context.Background(), path); err == nil {
+		t.Error("the context's socket is served after its end")
 	}
 }
 
 func TestRestrictWithout(t *testing.T) {
-	c, err := Connect(context.Background(), startFake(t, "wl_compositor").path)
+	c, err := Connect(context.Background(), compositor(t, "wl_compositor").Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,9 +92,9 @@ func TestRestrictWithout(t *testing.T) {
 }
 
 // startProxy runs a proxy in front of the fake, and returns its socket.
-func startProxy(t *testing.T, f *fake, uid int) string {
+func startProxy(t *testing.T, f *waylandtest.Compositor, uid int) string {
 	t.Helper()
-	c, err := Connect(context.Background(), f.path)
+	c, err := Connect(context.Background(), f.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +132,7 @@ func TestProxyHides(t *testing.T) {
 		"zwlr_virtual_pointer_manager_v1", "zwlr_layer_shell_v1", "zwp_input_method_manager_v2", "ext_session_lock_manager_v1",
 		"ext_image_copy_capture_manager_v1", managerInterface, "wp_drm_lease_device_v1", "org_kde_plasma_window_management", "weston_capture_v1", "wl_fixes", "",
 	}
-	f := startFake(t, offers...)
+	f := compositor(t, offers...)
 	conn := connect(t, startProxy(t, f, os.Getuid()))
 	var seen []string
 	if err := conn.globals(func(_ uint32, kind string, _ uint32) { seen = append(seen, kind) }); err != nil {
@@ -241,8 +142,8 @@ func TestProxyHides(t *testing.T) {
 		t.Errorf("the program sees %q", seen)
 	}
 	conn.Write(newMessage(registryID, registryBind, uint32(1), "wl_compositor", uint32(1), uint32(9)))
-	if h := <-f.heard; h.m.object() != registryID {
-		t.Errorf("the compositor heard %v", h.m)
+	if h := <-f.Heard; h.Object() != registryID {
+		t.Errorf("the compositor heard %v", h.Message)
 	}
 	conn.Write(newMessage(registryID, registryBind, uint32(7), offers[6], uint32(1), uint32(10)))
 	if n, err := conn.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, unix.ECONNRESET) {
@@ -252,7 +153,7 @@ func TestProxyHides(t *testing.T) {
 
 // Descriptors pass in both directions, with their message, however the bytes are cut.
 func TestProxyCarriesDescriptors(t *testing.T) {
-	f := startFake(t)
+	f := compositor(t)
 	path := startProxy(t, f, os.Getuid())
 	for _, step := range []int{1, 3, 8, 1000} {
 		conn := connect(t, path)
@@ -260,7 +161,7 @@ func TestProxyCarriesDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := append(newMessage(5, 1, strings.Repeat("x", 100)), newMessage(6, 77, uint32(1))...)
+		m := append(newMessage(5, 1, strings.Repeat("x", 100)), newMessage(6, waylandtest.Echo, uint32(1))...)
 		for at := 0; at < len(m); at += step {
 			var fds []int
 			if at == 0 {
@@ -271,11 +172,11 @@ func TestProxyCarriesDescriptors(t *testing.T) {
 			}
 		}
 		w.Close()
-		first, second := <-f.heard, <-f.heard
-		if !bytes.Equal(append(first.m, second.m...), m) || len(first.fds) != 1 || len(second.fds) != 0 {
+		first, second := <-f.Heard, <-f.Heard
+		if !bytes.Equal(append(first.Message, second.Message...), m) || len(first.FDs) != 1 || len(second.FDs) != 0 {
 			t.Fatalf("the compositor heard %v and %v", first, second)
 		}
-		theirs := os.NewFile(uintptr(first.fds[0]), "")
+		theirs := os.NewFile(uintptr(first.FDs[0]), "")
 		theirs.WriteString("pool")
 		theirs.Close()
 		if text, err := io.ReadAll(r); string(text) != "pool" || err != nil {
@@ -302,7 +203,7 @@ func TestProxyCarriesDescriptors(t *testing.T) {
 
 // What breaks the protocol ends its own connection, and no other; no descriptor is left open.
 func TestProxyAgainstHostileClients(t *testing.T) {
-	f := startFake(t)
+	f := compositor(t)
 	path := startProxy(t, f, os.Getuid())
 	good := connect(t, path)
 	r, w, err := os.Pipe()
@@ -365,7 +266,7 @@ func openFiles(t *testing.T) int {
 
 // Only the user it is for is passed on.
 func TestProxyTurnsStrangersAway(t *testing.T) {
-	conn := connect(t, startProxy(t, startFake(t), os.Getuid()+1))
+	conn := connect(t, startProxy(t, compositor(t), os.Getuid()+1))
 	if n, err := conn.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("a stranger reads %d, %v", n, err)
 	}
