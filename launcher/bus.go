@@ -3,7 +3,6 @@ package launcher
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,7 +43,7 @@ const (
 // busAddress is what DBUS_SESSION_BUS_ADDRESS says.
 func busAddress(runtimeDir string) string { return "unix:path=" + filepath.Join(runtimeDir, busSocket) }
 
-// serveBus has the session's bus served, unless it is already or there is none to be had. The session is locked.
+// serveBus makes the session's bus, unless another serves it or there is none to be had. The session is locked.
 func serveBus(dir string, req request) (*bus, error) {
 	if req.Bus == "" {
 		return nil, nil
@@ -64,39 +63,36 @@ func serveBus(dir string, req request) (*bus, error) {
 	} else if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, lock.Close())
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	socket, err := listenAt(path)
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	l.SetUnlinkOnClose(false)
-	socket, err := l.File()
-	if err := errors.Join(err, l.Close()); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	env := req.Env
 	if req.Wayland != "" {
 		env = append(without(env, "WAYLAND_DISPLAY"), "WAYLAND_DISPLAY="+waylandAny)
 	}
-	b := &bus{daemon: req.Bus, dir: dir, env: env, held: req.Confined, socket: socket, lock: lock}
-	go b.startWhenNeeded(int(socket.Fd()))
-	return b, nil
+	return &bus{daemon: req.Bus, dir: dir, env: env, held: req.Confined, socket: os.NewFile(uintptr(socket), busSocket), lock: lock}, nil
 }
 
-// startWhenNeeded waits until somebody connects. Once the keeper has the socket, others accept, and it waits in vain.
-func (b *bus) startWhenNeeded(socket int) {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}, -1)
-		if err == unix.EINTR {
-			continue
-		}
-		if err == nil && n > 0 {
-			_ = b.start() // whoever connected is told by the end of the connection
-		}
+// startWhenNeeded has the keeper started when somebody connects. Once that has the socket, others accept, and this waits
+// in vain.
+func (b *bus) startWhenNeeded() {
+	if b == nil {
 		return
 	}
+	socket := []unix.PollFd{{Fd: int32(b.socket.Fd()), Events: unix.POLLIN}}
+	go func() {
+		for {
+			n, err := unix.Poll(socket, -1)
+			if err == unix.EINTR {
+				continue
+			}
+			if err == nil && n > 0 {
+				_ = b.start() // whoever connected is told by the end of the connection
+			}
+			return
+		}
+	}()
 }
 
 // start hands the socket to a keeper.

@@ -128,10 +128,14 @@ func writeWith(conn *net.UnixConn, v any, most int, fds ...int) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := conn.WriteMsgUnix(text[:4], unix.UnixRights(fds...), nil); err != nil {
-		return err
+	return sendWith(conn, text, fds...)
+}
+
+func sendWith(conn *net.UnixConn, text []byte, fds ...int) error {
+	n, _, err := conn.WriteMsgUnix(text, unix.UnixRights(fds...), nil)
+	if err == nil && n < len(text) {
+		_, err = conn.Write(text[n:])
 	}
-	_, err = conn.Write(text[4:])
 	return err
 }
 
@@ -169,13 +173,13 @@ func readWith(conn *net.UnixConn, v any, most, mostFDs int) (fds []int, err erro
 	return fds, readBody(conn, head, v, most)
 }
 
-// sendRequest sends the request, the three descriptors and, when there is one, the line.
-func sendRequest(conn *net.UnixConn, req request, stdio [3]*os.File) error {
+// sendRequest sends a request as encodeMessage wrote it, the three descriptors and, when there is one, the line.
+func sendRequest(conn *net.UnixConn, text []byte, stdio [3]*os.File, look *os.File) error {
 	fds := []int{int(stdio[0].Fd()), int(stdio[1].Fd()), int(stdio[2].Fd())}
-	if req.lookLine != nil {
-		fds = append(fds, int(req.lookLine.Fd()))
+	if look != nil {
+		fds = append(fds, int(look.Fd()))
 	}
-	return writeWith(conn, req, maxRequest, fds...)
+	return sendWith(conn, text, fds...)
 }
 
 // receiveOutcome takes what the entry program says, and the terminal's master and the listening socket if it sends them.

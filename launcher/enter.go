@@ -87,7 +87,7 @@ func enter(args []string) (int, error) {
 	if err != nil {
 		return StatusFailed, fmt.Errorf("reach sandbox-audio run: %w", err)
 	}
-	defer conn.Close()
+	defer conn.CloseWrite() // run waits for that; Close would wait for who reads
 	if cred, err := peerCred(conn); err != nil {
 		return StatusFailed, fmt.Errorf("see who calls: %w", err)
 	} else if int(cred.Uid) != ownerUID {
@@ -166,6 +166,7 @@ func enter(args []string) (int, error) {
 	for _, fd := range served {
 		_ = unix.Close(fd)
 	}
+	s.bus.startWhenNeeded()
 	defer keepShares(req.Shares, os.Geteuid(), ownerUID)()
 	return supervise(conn, pid, ownerUID)
 }

@@ -208,6 +208,10 @@ func (r *running) start(w way) (err error) {
 // begin waits for the entry program and has the program started. A status other than zero, without an error, is that of a
 // signal which came before the program ran.
 func (r *running) begin(out *stdio) (status int, err error) {
+	request, status, err := r.request(out)
+	if err != nil || status != 0 {
+		return status, err
+	}
 	status, err = r.enter()
 	if err != nil && r.other != nil {
 		if err = r.start(way{argv: r.plan.Enter}); err == nil {
@@ -217,21 +221,8 @@ func (r *running) begin(out *stdio) (status int, err error) {
 	if err != nil {
 		status, err = r.enterAsking(err)
 	}
-	if err != nil {
-		if <-r.ready.done; r.ready.err != nil { // who holds the sound daemon's place is the graver matter
-			err = r.ready.err
-		}
-	}
 	if err != nil || status != 0 {
 		return status, err
-	}
-	select {
-	case <-r.ready.done:
-		if r.ready.err != nil {
-			return StatusFailed, r.ready.err
-		}
-	case s := <-r.signals:
-		return signalStatus(s), nil
 	}
 	if err := r.conn.SetWriteDeadline(time.Now().Add(requestWait)); err != nil {
 		return StatusFailed, err
@@ -239,14 +230,14 @@ func (r *running) begin(out *stdio) (status int, err error) {
 	if err := r.group(); err != nil {
 		return StatusFailed, err
 	}
-	r.plan.request.Terminal = out.terminal.describe()
+	var look *os.File
 	if r.plan.request.Look != nil {
-		if r.plan.request.lookLine, err = r.plan.carriage.offer(r.say); err != nil {
+		if look, err = r.plan.carriage.offer(r.say); err != nil {
 			return StatusFailed, err
 		}
 	}
-	err = sendRequest(r.conn, r.plan.request, out.files)
-	r.plan.request.lookLine.Close()
+	err = sendRequest(r.conn, request, out.files, look)
+	look.Close()
 	if err != nil {
 		return StatusFailed, fmt.Errorf("send the request to the entry program: %w", err)
 	}
@@ -278,6 +269,23 @@ func (r *running) begin(out *stdio) (status int, err error) {
 			return 0, nil
 		}
 	}
+}
+
+// request waits for what the program needs and writes the request, while sudo is at work.
+func (r *running) request(out *stdio) (text []byte, status int, err error) {
+	select {
+	case <-r.ready.done:
+	case s := <-r.signals:
+		return nil, signalStatus(s), nil
+	}
+	if r.ready.err != nil {
+		return nil, StatusFailed, r.ready.err
+	}
+	r.plan.request.Terminal = out.terminal.describe()
+	if text, err = encodeMessage(r.plan.request, maxRequest); err != nil {
+		return nil, StatusFailed, fmt.Errorf("the request to the entry program: %w", err)
+	}
+	return text, 0, nil
 }
 
 // group puts the entry program, as the kernel names it, into the control group that holds what it starts.

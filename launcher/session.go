@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -208,24 +207,29 @@ const (
 )
 
 func (s *session) listenWayland(name string) error {
-	if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: s.path(name)})
+	socket, err := listenAt(s.path(name))
 	if err != nil {
 		return err
 	}
-	l.SetUnlinkOnClose(false)
-	f, err := l.File()
-	if err := errors.Join(err, l.Close()); err != nil {
-		return err
-	}
-	defer f.Close()
-	if s.wayland, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-		return err
-	}
-	s.waylandName = name
+	s.wayland, s.waylandName = socket, name
 	return s.linkWayland(name)
+}
+
+// listenAt makes a listening socket in the place of what an earlier program may have left there.
+func listenAt(path string) (socket int, err error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return -1, err
+	}
+	if socket, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, err
+	}
+	if err = unix.Bind(socket, &unix.SockaddrUnix{Name: path}); err == nil {
+		err = unix.Listen(socket, unix.SOMAXCONN)
+	}
+	if err != nil {
+		return -1, errors.Join(&fs.PathError{Op: "listen", Path: path, Err: err}, unix.Close(socket))
+	}
+	return socket, nil
 }
 
 func (s *session) linkWayland(name string) error {
