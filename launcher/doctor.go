@@ -310,7 +310,7 @@ func (d *doctor) daemon() {
 	taken := false
 	for _, addr := range []string{d.profile.unixAddr(), d.profile.tcpAddr()} {
 		h, held, err := addressHolder(addr)
-		if err == nil && held && !isDaemon(h, user.UID) && !ending(h) {
+		if err == nil && held && !isDaemon(h, user.UID) && !ending(h.PID) {
 			taken = true
 			d.trouble("daemon's address", fmt.Sprintf("%s is held by %s, which is not your sound daemon", addr, h), "end that program, and run again", "")
 		}

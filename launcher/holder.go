@@ -54,12 +54,12 @@ func isDaemon(h holder.Process, daemonUID int) bool {
 	return filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == filepath.Base(self)
 }
 
-// ending reports whether the holder is on its way out: it has no program any more, and its sockets close in a moment.
-func ending(h holder.Process) bool {
-	if h.PID == 0 {
+// ending reports whether a process is on its way out: it has no program any more, and closes what it has in a moment.
+func ending(pid int) bool {
+	if pid == 0 {
 		return false
 	}
-	_, err := os.Readlink("/proc/" + strconv.Itoa(h.PID) + "/exe")
+	_, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 

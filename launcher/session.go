@@ -127,7 +127,7 @@ func networked() (pid int, err error) {
 	}
 	for _, pid := range pids {
 		of, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/net")
-		if err == nil && of != network || err != nil && !processLives(pid) {
+		if err == nil && of != network || err != nil && !processLives(pid) || ending(pid) {
 			continue
 		}
 		if exe, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe"); err != nil || exe != self {

@@ -92,7 +92,7 @@ func (l *soundLink) connect(ctx context.Context) (done bool, err error) {
 		case !held:
 			missing = append(missing, addr)
 		case isDaemon(h, l.plan.DaemonUID):
-		case ending(h):
+		case ending(h.PID):
 			return false, fmt.Errorf("%s is held by a program that is just ending", addr)
 		case os.Getuid() == 0 && isDaemon(h, 0):
 			return false, fmt.Errorf("%s is held by a sound daemon that has not given up root yet", addr)
