@@ -12,16 +12,17 @@ type meter struct {
 }
 
 func (m *meter) add(peak float32, now time.Duration) {
-	if peak > 0 || m.peak > 0 {
-		m.peak, m.at = max(peak, m.read(now)), now
+	if peak < m.peak {
+		peak = max(peak, m.read(now))
 	}
+	m.peak, m.at = peak, now
 }
 
 func (m *meter) read(now time.Duration) float32 {
 	if m.peak == 0 {
 		return 0
 	}
-	fallen := m.peak * float32(math.Pow(10, -(now-m.at).Seconds()))
+	fallen := m.peak * float32(math.Exp(-math.Ln10*(now-m.at).Seconds()))
 	if fallen < 1e-6 {
 		return 0
 	}

@@ -1,5 +1,7 @@
 package pcm
 
+import "github.com/tphakala/simd/f32"
+
 // Limiter holds a mix within full scale by turning it down where it is louder, smoothly and for all channels alike, and up again as
 // slowly as the ear does not mind. What never goes beyond full scale comes out bit for bit. It looks ahead within the block it is given and no
 // further, so it adds no latency; what rises too early in a block to be foreseen is clipped for the two thirds of a millisecond that turning down
@@ -31,7 +33,9 @@ func NewLimiter(channels, rate int) *Limiter {
 // Limit holds buf, whole frames, within ±1 in place, and returns the peak it has then. A NaN becomes 0.
 func (l *Limiter) Limit(buf []float32) (peak float32) {
 	if peak = Peak(buf); l.gain == 1 && peak <= 1 {
-		Clip(buf) // for NaNs, which the peak does not tell
+		if sum := f32.SumOfSquares(buf); sum != sum { // a NaN, which the peak does not tell
+			Clip(buf)
+		}
 		return peak
 	}
 	for rest := buf; len(rest) > 0; {
