@@ -119,6 +119,57 @@ func TestBudgetOfRequests(t *testing.T) {
 	}
 }
 
+// What may have a filter worked out counts as many requests: a helper who asks for nothing else does not keep the thread that plays.
+func TestBudgetOfRates(t *testing.T) {
+	r := newRig(t)
+	rates := uint32(44100)
+	another := func() uint32 { rates++; return rates }
+	played := creation()
+	played.VariableRate, played.Attr = true, small().Attr
+	heard := recordingRequest()
+	heard.VariableRate, heard.Attr = true, native.RecordAttr{MaxLength: 4096, FragSize: 4096}
+	for what, ask := range map[string]func(c *client) error{
+		"a playback stream": func(c *client) error {
+			var reply native.CreatePlaybackStreamReply
+			m := *played
+			m.Spec.Rate = another()
+			if err := c.call(native.OpCreatePlaybackStream, &m, &reply); err != nil {
+				return err
+			}
+			return c.call(native.OpDeletePlaybackStream, &native.ByIndex{Index: reply.Channel}, nil)
+		},
+		"a record stream": func(c *client) error {
+			var reply native.CreateRecordStreamReply
+			m := *heard
+			m.Spec.Rate = another()
+			if err := c.call(native.OpCreateRecordStream, &m, &reply); err != nil {
+				return err
+			}
+			return c.call(native.OpDeleteRecordStream, &native.ByIndex{Index: reply.Channel}, nil)
+		},
+		"its rate while it plays": func(c *client) error {
+			return c.call(native.OpUpdatePlaybackStreamSampleRate, &native.UpdateRate{Rate: another()}, nil)
+		},
+		"its rate while it records": func(c *client) error {
+			return c.call(native.OpUpdateRecordStreamSampleRate, &native.UpdateRate{Rate: another()}, nil)
+		},
+	} {
+		r.clock.Advance(10 * time.Second)
+		c := r.connect(helperUID, policy.Playback, 35)
+		c.create(played)
+		c.record(heard)
+		r.clock.Advance(10 * time.Second)
+		n, err := 0, error(nil)
+		for ; err == nil && n < maxRequests; n++ {
+			err = ask(c)
+		}
+		if err != native.ErrBusy || n > maxRequests/heavy+1 {
+			t.Errorf("%s: after %d of them: %v", what, n, err)
+		}
+		c.s.Close()
+	}
+}
+
 func TestBudgetOfDrains(t *testing.T) {
 	r := newRig(t)
 	c := r.connect(helperUID, policy.Playback, 35)

@@ -14,7 +14,8 @@ type command struct {
 	cost   int                            // requests it counts as in the user's budget, beside itself
 }
 
-// heavy is the cost of what may have a resampler's filter worked out while the stream plays, a millisecond or two.
+// heavy is the cost of what may have a resampler's filter worked out, a millisecond or two in which nobody else is served: a new stream, of a
+// sample too, and a stream's new rate.
 const heavy = 20
 
 // commands is every request that has an answer of its own; the rest get ErrNotImplemented. One file a family has the functions.
@@ -51,10 +52,10 @@ var commands = [native.NumOps]command{
 	native.OpCreateUploadStream: {do: on((*Session).createUpload)},
 	native.OpFinishUploadStream: {do: on((*Session).finishUpload)},
 	native.OpDeleteUploadStream: {do: on((*Session).deleteUpload)},
-	native.OpPlaySample:         {do: on((*Session).playSample)},
+	native.OpPlaySample:         {do: on((*Session).playSample), cost: heavy},
 	native.OpRemoveSample:       {do: on((*Session).removeSample)},
 
-	native.OpCreatePlaybackStream:           {do: on((*Session).createPlayback)},
+	native.OpCreatePlaybackStream:           {do: on((*Session).createPlayback), cost: heavy},
 	native.OpDeletePlaybackStream:           {do: on((*Session).deletePlayback)},
 	native.OpDrainPlaybackStream:            {do: on((*Session).drain)},
 	native.OpCorkPlaybackStream:             {do: on((*Session).cork)},
@@ -87,13 +88,13 @@ var commands = [native.NumOps]command{
 	native.OpKillSinkInput:        {do: on((*Session).killSinkInput), grant: policy.Owner},
 	native.OpKillClient:           {do: on((*Session).killClient), grant: policy.Owner},
 
-	native.OpCreateRecordStream:           {do: on((*Session).createRecord)},
+	native.OpCreateRecordStream:           {do: on((*Session).createRecord), cost: heavy},
 	native.OpDeleteRecordStream:           {do: on((*Session).deleteRecord)},
 	native.OpCorkRecordStream:             {do: on((*Session).corkRecord)},
 	native.OpFlushRecordStream:            {do: on((*Session).flushRecord)},
 	native.OpGetRecordLatency:             {do: on((*Session).recordLatency)},
 	native.OpSetRecordStreamBufferAttr:    {do: on((*Session).setRecordAttr)},
-	native.OpUpdateRecordStreamSampleRate: {do: on((*Session).setRecordRate)},
+	native.OpUpdateRecordStreamSampleRate: {do: on((*Session).setRecordRate), cost: heavy},
 	native.OpSetRecordStreamName:          {do: on((*Session).setRecordName)},
 	native.OpUpdateRecordStreamProplist:   {do: on((*Session).updateRecordProps)},
 	native.OpRemoveRecordStreamProplist:   {do: on((*Session).removeRecordProps)},

@@ -94,6 +94,7 @@ func TestBudgetOfEvents(t *testing.T) {
 		if i > maxEvents {
 			t.Fatal("a client that never reads its events is kept for ever")
 		}
+		r.clock.Advance(20 * time.Millisecond) // or they would be too many requests
 		s := c.create(creation())
 		c.must(native.OpDeletePlaybackStream, &native.ByIndex{Index: s.Channel}, nil)
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"sandbox-audio/audiod/memory"
 	"sandbox-audio/audiod/native"
@@ -113,6 +114,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		s := c.create(p)
 		c.must(native.OpSetSinkInputVolume, &native.SetVolume{Index: s.Index, Volume: half}, nil)
 		c.must(native.OpDeletePlaybackStream, &native.ByIndex{Index: s.Channel}, nil)
+		r.clock.Advance(20 * time.Millisecond) // or they would be too many requests
 	}
 	if n := len(m.Levels(helperUID).Keys()); n != 256 {
 		t.Errorf("%d levels are kept", n)

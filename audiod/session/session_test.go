@@ -562,7 +562,7 @@ func TestNoise(t *testing.T) {
 				p = append(p, make([]byte, 16)...)
 			}
 			c.s.Feed(p)
-			r.clock.Advance(time.Millisecond)
+			r.clock.Advance(10 * time.Millisecond) // or they would be too many requests
 			c.s.Sent(len(c.s.Outbox()))
 		}
 		c.s.Close()
