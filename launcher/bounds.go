@@ -20,10 +20,10 @@ type Bounds struct {
 	TTY         string            `toml:"tty,omitempty" json:"tty,omitempty"`                   // as --tty does; empty is auto
 	Network     string            `toml:"network,omitempty" json:"network,omitempty"`           // host or off; empty is host
 	NoNewPrivs  bool              `toml:"no_new_privs,omitempty" json:"no_new_privs,omitempty"` // sudo and its like do not work
-	Nice        int               `toml:"nice,omitempty" json:"nice,omitempty"`                 // at least so nice, 0 to 19 (nice(1))
+	Nice        int               `toml:"nice,omitzero" json:"nice,omitempty"`                  // at least so nice, 0 to 19 (nice(1))
 	Memory      string            `toml:"memory,omitempty" json:"memory,omitempty"`             // at most, like "2G"; empty is no limit
-	Processes   int               `toml:"processes,omitempty" json:"processes,omitempty"`       // and threads, at most; 0 is no limit
-	CPU         int               `toml:"cpu_percent,omitempty" json:"cpu_percent,omitempty"`   // of one processor, at most; 0 is no limit
+	Processes   int               `toml:"processes,omitzero" json:"processes,omitempty"`        // and threads, at most; 0 is no limit
+	CPU         int               `toml:"cpu_percent,omitzero" json:"cpu_percent,omitempty"`    // of one processor, at most; 0 is no limit
 	Groups      []string          `toml:"groups,omitempty" json:"groups,omitempty"`             // that the helper must be in, by root's leave
 	Umask       string            `toml:"umask,omitempty" json:"umask,omitempty"`               // octal; empty is the owner's
 	Environment map[string]string `toml:"environment,omitempty" json:"environment,omitempty"`   // beside what run gives

@@ -91,3 +91,16 @@ func TestDaemonRules(t *testing.T) {
 		t.Errorf("no rules are %q", args)
 	}
 }
+
+// What is shown of the settings in force is what somebody has set.
+func TestConfigText(t *testing.T) {
+	for _, text := range []string{"", "nice = 10\nmemory = \"2G\"\n", "device = \"null\"\ngpu = false\nmax_volume_db = 0.0\n"} {
+		var c Config
+		if _, err := c.decode(text); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Text(); err != nil || got != text {
+			t.Errorf("%q is shown as %q, %v", text, got, err)
+		}
+	}
+}
