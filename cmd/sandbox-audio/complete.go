@@ -105,8 +105,17 @@ func runArgs(cmd *cobra.Command, args []string, word string) ([]string, cobra.Sh
 	return programArgs(cmd, args, word)
 }
 
-// deviceWords completes where sound can go: this machine's cards by their ids, and what every machine has.
-func deviceWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// sinkWords completes where sound can go, and sourceWords where it comes from.
+func sinkWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return append(deviceWords(), "pulse"), cobra.ShellCompDirectiveNoFileComp
+}
+
+func sourceWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return deviceWords(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// deviceWords is this machine's cards by their ids, and what every machine has.
+func deviceWords() []string {
 	words := []string{"auto", "alsa", "null", "wav:"}
 	ids, _ := filepath.Glob("/proc/asound/card[0-9]*/id") // the pattern is right
 	for _, path := range ids {
@@ -114,7 +123,7 @@ func deviceWords(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 			words = append(words, "alsa:"+strings.TrimSpace(string(id)))
 		}
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return words
 }
 
 // runningArgs completes the name of a program that runs as a helper.

@@ -48,8 +48,8 @@ members of a group, playback and nothing else. Started as root, the daemon becom
 	f.StringVar(&o.User, "user", "sandbox-audio", "whom the daemon becomes when root starts it")
 	f.StringArrayVar(&o.Ceilings, "max-volume", nil, "`USER=DB`: how loud USER's programs can make themselves, 0 unless said; may be repeated")
 	f.StringVar(&o.State, "state", "", "`DIR` to remember volumes in, or none (default: ~/.local/state/sandbox-audio, for root /var/lib/sandbox-audio)")
-	completeFlag(cmd, "device", deviceWords)
-	completeFlag(cmd, "source", deviceWords)
+	completeFlag(cmd, "device", sinkWords)
+	completeFlag(cmd, "source", sourceWords)
 	completeFlag(cmd, "resampler", cobra.FixedCompletions([]string{pcm.Normal.String(), pcm.Best.String()}, cobra.ShellCompDirectiveNoFileComp))
 	f.DurationVar(&o.IdleExit, "idle-exit", 0, "end after so long without clients; 0 is never")
 	return cmd
