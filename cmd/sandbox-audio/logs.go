@@ -71,7 +71,7 @@ func runLogs(out io.Writer, o logsOptions, app string) error {
 	}
 	i := slices.IndexFunc(logs, func(l launcher.Log) bool { return l.Program == app })
 	if i < 0 {
-		return fmt.Errorf("%s has written nothing without a terminal in the profile %s; see which logs there are: sandbox-audio logs", app, o.profile)
+		return fmt.Errorf("there is no log of %s in the profile %s; see which there are: sandbox-audio logs --profile %[2]s", app, o.profile)
 	}
 	f, err := os.Open(logs[i].Path)
 	if err != nil {
