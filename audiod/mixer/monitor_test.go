@@ -132,3 +132,22 @@ func TestMonitorAcrossFormats(t *testing.T) {
 		t.Errorf("%d frames in the 2 s after the card came back", n)
 	}
 }
+
+// A mixer's meter may listen to a sink on which nobody plays for days: from some 53 hours on its time in nanoseconds, times the rate, is more than
+// 64 bits hold.
+func TestMonitorOfALongSilence(t *testing.T) {
+	b := newBench(t, device.Config{})
+	m := &tap{sink: b.sink}
+	if _, err := m.Open(); err != nil {
+		t.Fatal(err)
+	}
+	const days = 100 * time.Hour
+	m.since, m.base = m.since-days, -48000*int64(days/time.Second) // as if it had been open for so long
+	frames := make([]float32, 2*48000)
+	for range 10 {
+		b.clock.Advance(100 * time.Millisecond)
+		if n, err := m.Read(frames); n != 4800 || err != nil {
+			t.Fatalf("%d frames of 100 ms, %v", n, err)
+		}
+	}
+}

@@ -141,7 +141,8 @@ func (s *Sink) duration(frames int) time.Duration {
 }
 
 func (s *Sink) frames(d time.Duration) int {
-	return int(int64(d) * int64(s.conf.Rate) / int64(time.Second))
+	rate := int64(s.conf.Rate)
+	return int(int64(d/time.Second)*rate + int64(d%time.Second)*rate/int64(time.Second)) // d may be days
 }
 
 // grant is the device latency an input gets for its wish.
