@@ -28,12 +28,12 @@ func TestSamples(t *testing.T) {
 		}
 		before := frames(d)
 		must(t, one.u, d.TCP, "pactl", "play-sample", "bell")
-		for range 100 { // until it has been heard
-			if len(d.Status(t).Streams) == 0 {
-				break
+		need.Eventually(t, time.Minute, func() string {
+			if len(d.Status(t).Streams) > 0 {
+				return "the sample plays on"
 			}
-			time.Sleep(50 * time.Millisecond)
-		}
+			return ""
+		})
 		s := heard(t, d, before)
 		lasts(t, s, 44100, long)
 		for ch := range 2 {
