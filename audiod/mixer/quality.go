@@ -23,5 +23,8 @@ func (s *Sink) SetQuality(q Quality) {
 	s.usual = pcm.NewResampler(q.Resampler, 1, usualRate(s.conf.Rate), s.conf.Rate)
 }
 
+// Quality is how the sink treats sound. Its dither is on where that is of use to the device.
+func (s *Sink) Quality() Quality { return Quality{s.quality.Resampler, s.dither != nil} }
+
 // SetQuality says how the source treats sound. Call it before there are outputs.
 func (s *Source) SetQuality(q Quality) { s.quality = q }

@@ -120,6 +120,9 @@ func TestDitherLeavesSixteenBits(t *testing.T) {
 	play := func(q Quality, bits int, opts ...InputOptions) []float32 {
 		b := newBench(t, device.Config{Bits: bits})
 		b.sink.SetQuality(q)
+		if told, want := b.sink.Quality(), (Quality{q.Resampler, q.Dither && bits == 16}); told != want {
+			t.Errorf("%+v for a card of %d bits is told as %+v", q, bits, told)
+		}
 		for i, o := range opts {
 			b.player(o).opposite = i > 0
 		}

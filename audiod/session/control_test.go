@@ -263,6 +263,17 @@ func TestSuspendSink(t *testing.T) {
 	}
 }
 
+func TestStatusNamesTheQuality(t *testing.T) {
+	r := newRigOn(t, device.Config{Bits: 16})
+	if d := r.server.status().Default(); d.Resampler != "normal" || d.Dither {
+		t.Errorf("at first: %+v", d)
+	}
+	r.sink.SetQuality(mixer.Quality{Resampler: pcm.Best, Dither: true})
+	if d := r.server.status().Default(); d.Resampler != "best" || !d.Dither {
+		t.Errorf("with the best: %+v", d)
+	}
+}
+
 // Sinks come and go under streams: nobody's sound ends.
 func TestSinksComeAndGo(t *testing.T) {
 	r := newRig(t)

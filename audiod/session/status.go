@@ -61,6 +61,8 @@ type Device struct {
 	Suspended   bool    `json:"suspended"`
 	Rate        int     `json:"rate_hz"`
 	Channels    string  `json:"channels"`
+	Resampler   string  `json:"resampler"` // of what comes at another rate: normal or best
+	Dither      bool    `json:"dither"`
 	Latency     float64 `json:"latency_ms"` // from the mixer to the ear
 	Xruns       uint64  `json:"xruns"`
 	Volume      float64 `json:"volume_percent"` // of the loudest channel
@@ -162,9 +164,10 @@ func (k *sink) status() Device {
 	spec, cmap := k.mixer.Spec()
 	st := k.mixer.State()
 	volume, muted := k.mixer.Volume()
+	quality := k.mixer.Quality()
 	return Device{Index: k.index, Sink: k.name, Name: st.Device, Description: native.Clean(st.Description), Hardware: st.Hardware, Trouble: st.Trouble, Open: st.Open,
-		Suspended: st.Suspended, Rate: int(spec.Rate), Channels: cmap.String(), Latency: ms(st.Latency), Xruns: st.Xruns, Volume: percent(volume), Muted: muted,
-		Peak: float64(st.Peak)}
+		Suspended: st.Suspended, Rate: int(spec.Rate), Channels: cmap.String(), Resampler: quality.Resampler.String(), Dither: quality.Dither,
+		Latency: ms(st.Latency), Xruns: st.Xruns, Volume: percent(volume), Muted: muted, Peak: float64(st.Peak)}
 }
 
 func (s *Server) userStatus(u *user) User {

@@ -27,7 +27,7 @@ func newStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the sound daemon: device, who is connected, streams, refused connections",
-		Long: `Show what the sound daemon does now: its device, who is connected by the kernel's word, what they play, and who was turned away.
+		Long: `Show what the sound daemon does now: its device and how rates are converted for it, who is connected by the kernel's word, what they play, and who was turned away.
 
 Exit status: 0; 1 when no daemon answers, which is normal while nothing runs.`,
 		Args: cobra.NoArgs,
@@ -129,7 +129,11 @@ func printDevice(out io.Writer, d session.Device) {
 	case d.Volume != 100:
 		state += fmt.Sprintf(", volume %.0f %%", d.Volume)
 	}
-	fmt.Fprintf(out, "device   %s (%s): %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"))
+	quality := d.Resampler + " resampler"
+	if d.Dither {
+		quality += " and dither"
+	}
+	fmt.Fprintf(out, "device   %s (%s): %s, %s, %s\n", d.Name, d.Description, state, count(d.Xruns, "xrun"), quality)
 	if d.Trouble != "" {
 		fmt.Fprintf(out, "         not the device asked for: %s\n", d.Trouble)
 	}

@@ -197,8 +197,11 @@ func TestDitherOfTheWholeDaemon(t *testing.T) {
 		want func(tone, rest float64) bool
 		text string
 	}{{nil, func(tone, rest float64) bool { return tone < -150 && rest < -150 }, "silence"},
-		{[]string{"--dither"}, func(tone, rest float64) bool { return math.Abs(tone+100) < 1 && math.Abs(rest+93.3) < 0.3 }, "-100 dB over -93.3"}} {
+		{[]string{"--dither", "--resampler", "best"}, func(tone, rest float64) bool { return math.Abs(tone+100) < 1 && math.Abs(rest+93.3) < 0.3 }, "-100 dB over -93.3"}} {
 		d := rig.Start(t, owner, c.args...)
+		if told := d.Status(t).Default(); told.Dither != (c.args != nil) || (told.Resampler == "best") != (c.args != nil) {
+			t.Errorf("daemon %v says of itself: resampler %q, dither %v", c.args, told.Resampler, told.Dither)
+		}
 		s := server{addr: d.Unix, owner: owner}
 		what := sound.Sine(48000, 2, 2*time.Second, 997, -100)
 		for ch := range what.Ch { // so that its ends are found
