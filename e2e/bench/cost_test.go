@@ -23,7 +23,13 @@ func BenchmarkLoad(b *testing.B) {
 	kinds := []kind{{1, 44100, 100}, {8, 44100, 100}, {32, 44100, 100}, {128, 44100, 100}, {1, 48000, 100}, {8, 48000, 100}, {32, 48000, 100}, {128, 48000, 100}, {32, 48000, 20}}
 	for _, k := range kinds {
 		b.Run(fmt.Sprintf("%d/%d/%dms", k.streams, k.rate, k.tlength), func(b *testing.B) {
-			all := servers(b, begin(b))
+			owner := begin(b)
+			all := servers(b, owner)
+			if k.streams == 32 && k.rate == 44100 {
+				best := ours(b, owner, "--resampler", "best")
+				best.ready(b, owner)
+				all = append(all, best)
+			}
 			play := order{Do: "play", Streams: k.streams, Rate: k.rate, TLength: k.tlength * time.Millisecond, Times: 200}
 			played := make([][]steadiness, len(all))
 			for b.Loop() {
@@ -44,43 +50,49 @@ func BenchmarkLoad(b *testing.B) {
 			if k.tlength != 100 {
 				of += fmt.Sprintf(", tlength %d ms", k.tlength)
 			}
-			report(b, of, k.streams, k.rate, played)
+			report(b, of, k.streams, k.rate, played[:3])
+			if len(played) > 3 {
+				processor(b, of+", resampler best", "best-cpu-ms/stream-s", [][]steadiness{played[3], played[1], played[2]})
+			}
 		})
 	}
 }
 
 // report tells what a load came to: always the processor, and the rest of the few and of the many.
 func report(b *testing.B, of string, streams, rate int, played [][]steadiness) {
-	var sums []steadiness
-	for _, rounds := range played {
-		sums = append(sums, sum(rounds))
-	}
-	figures := func(f func(steadiness) float64) (fs []figure) {
-		for i, s := range sums {
-			if len(played[i]) == 0 {
-				fs = append(fs, figure{none, ""})
-			} else {
-				fs = append(fs, figure{f(s), ""})
-			}
-		}
-		return fs
-	}
-	cpu := figures(func(s steadiness) float64 { return s.cpu })
-	for i, s := range sums {
-		if s.underruns > 0 {
-			cpu[i].note = fmt.Sprintf("%d underruns", s.underruns)
-		}
-	}
-	tell(b, "CPU, ms per stream-second", of, "cpu-ms/stream-s", "%.2f", false, cpu...)
+	processor(b, of, "cpu-ms/stream-s", played)
 	if rate != 44100 || streams != 1 && streams != 32 {
 		return
 	}
-	tell(b, "PSS, MB", of, "pss-MB", "%.1f", false, figures(func(s steadiness) float64 { return s.pss })...)
-	tell(b, "context switches per second", of, "switches/s", "%.0f", false, figures(func(s steadiness) float64 { return s.switches })...)
+	tell(b, "PSS, MB", of, "pss-MB", "%.1f", false, figures(played, func(s steadiness) float64 { return s.pss })...)
+	tell(b, "context switches per second", of, "switches/s", "%.0f", false, figures(played, func(s steadiness) float64 { return s.switches })...)
 	if streams == 32 {
-		tell(b, "request round trip, ms", "32 streams, p50", "p50-ms", "%.3f", false, figures(func(s steadiness) float64 { return percentile(s.trips, 50) })...)
-		tell(b, "request round trip, ms", "32 streams, p99", "p99-ms", "%.3f", false, figures(func(s steadiness) float64 { return percentile(s.trips, 99) })...)
+		tell(b, "request round trip, ms", "32 streams, p50", "p50-ms", "%.3f", false, figures(played, func(s steadiness) float64 { return percentile(s.trips, 50) })...)
+		tell(b, "request round trip, ms", "32 streams, p99", "p99-ms", "%.3f", false, figures(played, func(s steadiness) float64 { return percentile(s.trips, 99) })...)
 	}
+}
+
+// processor tells what a load cost of the processor, and where sound was missing.
+func processor(b *testing.B, of, unit string, played [][]steadiness) {
+	cpu := figures(played, func(s steadiness) float64 { return s.cpu })
+	for i, rounds := range played {
+		if n := sum(rounds).underruns; n > 0 {
+			cpu[i].note = fmt.Sprintf("%d underruns", n)
+		}
+	}
+	tell(b, "CPU, ms per stream-second", of, unit, "%.2f", false, cpu...)
+}
+
+// figures is one of each server's, over its rounds; none of those that had none.
+func figures(played [][]steadiness, f func(steadiness) float64) (fs []figure) {
+	for _, rounds := range played {
+		if len(rounds) == 0 {
+			fs = append(fs, figure{none, ""})
+		} else {
+			fs = append(fs, figure{f(sum(rounds)), ""})
+		}
+	}
+	return fs
 }
 
 // steadiness is what one round of load came to.

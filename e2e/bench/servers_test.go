@@ -20,19 +20,27 @@ type server struct {
 // servers starts fresh ones, so that what they hold is of this benchmark: ours first, with a device that keeps time and is silent, the twin of
 // the others' null sinks.
 func servers(b *testing.B, owner need.User) []*server {
-	d := rig.StartSilent(b, owner)
 	pulse, pipewire := rig.PulseAudio(b, owner), rig.PipeWire(b, owner)
 	all := []*server{
-		{name: "sandbox-audio", unix: d.Unix, tcp: d.TCP, pids: []int{d.Keeper, rig.Worker(d.Keeper)}},
+		ours(b, owner),
 		{name: pulse.Name, unix: pulse.Unix, tcp: pulse.TCP, pids: pulse.PIDs},
 		{name: pipewire.Name, unix: pipewire.Unix, tcp: pipewire.TCP, pids: pipewire.PIDs[1:]}, // the first is the bus
 	}
-	self := executable(b)
 	for _, s := range all {
-		s.load = newGenerator(b, owner, self, s.unix)
-		pin(b, 0, s.pids)
+		s.ready(b, owner)
 	}
 	return all
+}
+
+func ours(b *testing.B, owner need.User, args ...string) *server {
+	d := rig.StartSilent(b, owner, args...)
+	return &server{name: "sandbox-audio", unix: d.Unix, tcp: d.TCP, pids: []int{d.Keeper, rig.Worker(d.Keeper)}}
+}
+
+// ready gives s its processor, and the load on another.
+func (s *server) ready(b *testing.B, owner need.User) {
+	s.load = newGenerator(b, owner, executable(b), s.unix)
+	pin(b, 0, s.pids)
 }
 
 // executable is this very program, where every user may execute it.

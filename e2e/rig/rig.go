@@ -117,9 +117,9 @@ func StartIn(t testing.TB, owner need.User, env []string, args ...string) *Daemo
 }
 
 // StartSilent is Start with a device in place of the file that keeps time and is silent.
-func StartSilent(t testing.TB, owner need.User) *Daemon {
+func StartSilent(t testing.TB, owner need.User, args ...string) *Daemon {
 	t.Helper()
-	return start(t, owner, Folder(t, owner), nil, []string{"--device", "null"})
+	return start(t, owner, Folder(t, owner), nil, append([]string{"--device", "null"}, args...))
 }
 
 func start(t testing.TB, owner need.User, dir string, env, args []string) *Daemon {
