@@ -48,6 +48,7 @@ func TestCards(t *testing.T) {
 	t.Run("reserved", m.reserved)
 	t.Run("patience", m.patience)
 	t.Run("plugged", m.plugged)
+	t.Run("remembered", m.remembered)
 	if t.Failed() {
 		t.Log(m.Run(t, "cat /tmp/daemon").Output)
 	}
@@ -292,6 +293,60 @@ func (m *machine) plugged(t *testing.T) {
 		if steady(heard.sound, heard.level) < 0 {
 			t.Errorf("%s there is not a second of the tone:%s", heard.when, levels(heard.sound))
 		}
+	}
+}
+
+// remembered turns the master volumes of two cards, ends the daemon, has the cards come up as each other's number and at other volumes, and starts a daemon
+// again: each card is as loud as it was, by its id.
+func (m *machine) remembered(t *testing.T) {
+	const usb = 1
+	script := func(text string) string {
+		t.Helper()
+		return m.script(t, `set -e
+			pactl() { $ann pactl --server=unix:/run/ann/kept "$@"; }
+			volume() { pactl get-sink-volume alsa_output.$1.0 | sed -n 's/^Volume: *[^:]*: *\([0-9]*\) .*/\1/p'; }
+			hardware() { amixer -c Intel cget name='Master Playback Volume' | sed -n 's/^ *: values=//p'; }
+			gone() { ! pgrep -u ann sandbox-audio >/dev/null; }
+			end() { kill $(pgrep -o -u ann sandbox-audio); eventually gone; }
+			begin() {
+				$ann sandbox-audio daemon --listen unix:/run/ann/kept --state /run/ann/state </dev/null >/tmp/kept 2>&1 &
+				eventually grep -q 'ready on' /tmp/kept
+			}
+			`+text)
+	}
+	script(`
+		end
+		begin
+		pactl set-sink-volume alsa_output.Intel.0 43967 # -10.4 dB
+		pactl set-sink-volume alsa_output.Audio.0 30000
+		turned() { [ "$(hardware)" = 64,64 ]; }
+		eventually turned
+		end
+		[ $(readlink /proc/asound/Intel) = card0 ] && [ $(readlink /proc/asound/Audio) = card1 ]
+		basename $(readlink -f /sys/class/sound/card0/device) >/tmp/pci
+		cat /tmp/pci >/sys/bus/pci/drivers/snd_hda_intel/unbind`)
+	if err := m.Unplug(usb); err != nil {
+		t.Fatal(err)
+	}
+	script(`
+		none() { ! test -e /proc/asound/card0 && ! test -e /proc/asound/card1; }
+		eventually none`)
+	m.Monitor(t, "device_add", map[string]any{"driver": "usb-audio", "id": "card1-usb", "bus": "xhci.0", "audiodev": "card1"})
+	out := script(`
+		eventually test -e /proc/asound/Audio/pcm0p
+		cat /tmp/pci >/sys/bus/pci/drivers/snd_hda_intel/bind
+		eventually test -e /proc/asound/Intel/pcm0p
+		sleep 0.5
+		chgrp audio /dev/snd/*; chmod 660 /dev/snd/*C*
+		amixer -q -c Intel sset Master 100% unmute
+		echo $(readlink /proc/asound/Intel) $(hardware), $(readlink /proc/asound/Audio)
+		begin
+		turned() { [ "$(hardware)" != 74,74 ]; }
+		eventually turned
+		echo Intel $(volume Intel) $(hardware), Audio $(volume Audio)
+		end`)
+	if want := "card1 74,74, card0\nIntel 43967 64,64, Audio 30000\n"; out != want {
+		t.Errorf("%s\nwant %s\n%s", out, want, m.Run(t, "cat /tmp/kept").Output)
 	}
 }
 
