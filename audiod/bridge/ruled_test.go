@@ -265,3 +265,25 @@ func TestMoved(t *testing.T) {
 	}
 	t.Logf("latency %v, after the move %v; of %d frames %d were heard; %+v", before, after, l.at, heard, sink.State())
 }
+
+// A server whose device sleeps for a while holds the stream, and goes on with it where it was.
+func TestSuspended(t *testing.T) {
+	d := newDesktop(t, device.Config{})
+	sink := d.bridged("test")
+	l := d.play(sink)
+	for range 7 { // the longer by 7 ms each time, so that it wakes at any time of the mixer's
+		if ear := d.during(l, time.Second); ear.frames < 45000 || len(ear.breaks) > 0 {
+			t.Errorf("%d frames were heard in a second, breaks: %.3q", ear.frames, ear.breaks)
+		}
+		d.call(native.OpSuspendSink, &native.SuspendDevice{Index: 0, Suspend: true}, nil)
+		before := l.at
+		if ear := d.during(l, time.Second); ear.frames > 0 || l.at-before > 24000 { // it asks for much at a time
+			t.Errorf("asleep, %d frames were heard and %d taken", ear.frames, l.at-before)
+		}
+		d.pass(7*time.Millisecond, time.Millisecond)
+		d.call(native.OpSuspendSink, &native.SuspendDevice{Index: 0, Suspend: false}, nil)
+	}
+	if n := sink.State().Xruns; n > 0 {
+		t.Errorf("%d xruns", n)
+	}
+}

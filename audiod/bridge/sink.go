@@ -54,7 +54,7 @@ type Sink struct {
 	frame   int
 
 	open     bool
-	since    time.Duration // Open
+	since    time.Duration // when it was opened, or went on otherwise
 	written  int64         // frames, since then
 	running  bool          // written to, since then
 	smoother device.Smoother
@@ -177,9 +177,7 @@ func (s *Sink) event(op native.Op, fields []byte) error {
 		if err := native.Decode(fields, s.link.version, &m); err != nil {
 			return err
 		}
-		if s.open && m.Suspended { // the position stays where it is until answers tell of it again
-			s.smoother = device.NewSmoother(s.conf.Rate, int64(s.smoother.Position(s.link.clock.Now())))
-		}
+		s.suspend(m.Suspended)
 	case native.OpPlaybackStreamMoved:
 		var m native.PlaybackMoved
 		if err := native.Decode(fields, s.link.version, &m); err != nil {
@@ -187,6 +185,7 @@ func (s *Sink) event(op native.Op, fields []byte) error {
 		}
 		s.on(m.SinkName)
 		s.plan(m.Latency)
+		s.since = s.link.clock.Now() // what is between the stream and the ear is another now
 		s.resize(s.conf)
 	case native.OpPlaybackBufferAttrChanged:
 		var m native.PlaybackBufferAttrChanged
@@ -197,6 +196,18 @@ func (s *Sink) event(op native.Op, fields []byte) error {
 		s.resize(s.conf)
 	}
 	return nil
+}
+
+// suspend holds the position while the server's device sleeps, and has it go on after that, at the latest by what the next answers tell.
+func (s *Sink) suspend(suspended bool) {
+	if !s.open {
+		return
+	}
+	s.since = s.link.clock.Now()
+	s.smoother = device.NewSmoother(s.conf.Rate, int64(s.smoother.Position(s.since)))
+	if !suspended && s.running {
+		s.smoother.Flow(s.since)
+	}
 }
 
 // Open makes the stream ready, which stays corked until it is written to. Where somebody ended the last, Open says so once, and next time has
