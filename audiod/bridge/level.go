@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"strings"
 
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
@@ -74,6 +75,9 @@ func (v *level) looked(fields []byte, err error) {
 	if err == nil {
 		volume, muted, err = v.read(fields)
 	}
+	if v.volume == nil && v.ready != nil && v.server.blank(volume) {
+		volume = nil
+	}
 	if err == nil && len(volume) > 0 && (muted != v.muted || !slices.Equal(volume, v.volume)) {
 		v.volume, v.muted = volume, muted
 		if v.told {
@@ -86,6 +90,11 @@ func (v *level) looked(fields []byte, err error) {
 		v.told = true
 		v.turned(true)
 	}
+}
+
+// blank reports whether volume, a stream's first, is none yet: PipeWire says 0 until it knows, and tells of the change then.
+func (l *Link) blank(volume []pcm.Volume) bool {
+	return strings.Contains(l.server.Name, "PipeWire") && !slices.ContainsFunc(volume, func(v pcm.Volume) bool { return v > 0 })
 }
 
 // read is the volume of an answer; none where the stream has no such thing.

@@ -287,3 +287,28 @@ func TestSuspended(t *testing.T) {
 		t.Errorf("%d xruns", n)
 	}
 }
+
+// PipeWire says first that a stream's volume is 0, which would silence its first 70 ms, and then what it is, which may well be 0.
+func TestVolumeIsNotKnownYet(t *testing.T) {
+	for server, first := range map[string]bool{"pulseaudio": true, "PulseAudio (on PipeWire 0.3.65)": false} {
+		d := newDesktop(t, device.Config{})
+		d.link.server.Name = server
+		v := newLevel(d.link, false)
+		answer := func() {
+			info := native.SinkInputInfo{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}, Map: pcm.StereoMap, Volume: native.CVolume{0, 0}}
+			_, _, fields, err := native.ParseControl(native.AppendPacket(nil, native.Version, native.OpReply, 1, &info)[native.HeaderSize:])
+			v.looked(fields, err)
+		}
+		ready := false
+		v.begin(7, func() { ready = true })
+		answer()
+		if _, _, known := v.Volume(); known != first || !ready {
+			t.Errorf("%s: after its first word the volume is known: %v, the stream ready: %v", server, known, ready)
+		}
+		v.look()
+		answer()
+		if gain, _, known := v.Volume(); !known || gain[0] != 0 {
+			t.Errorf("%s: after its second word the volume is %v", server, gain)
+		}
+	}
+}
