@@ -19,7 +19,7 @@ import (
 // on all is as if the other had gone it too; and when nobody answers it goes.
 
 // againWait is how long the other entry program may take before sudo is asked.
-const againWait = time.Second
+var againWait = time.Second
 
 // meets reports whether the plan's way can be shared: where there are limits each program comes into a scope of its own, and
 // run0 has polkit ask each time.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
 
 	"sandbox-audio/launcher/loopback"
 )
@@ -178,7 +179,7 @@ func (c confinement) apply() error {
 // own cannot trace what is outside, and a control group has this process in it.
 func (c confinement) guard() error {
 	if c.NoNewPrivs {
-		if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+		if _, _, errno := psx.Syscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 			return fmt.Errorf("no_new_privs: %w", errno)
 		}
 	}

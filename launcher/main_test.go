@@ -103,6 +103,9 @@ func launchMain() int {
 		Profile: DefaultProfile, Argv: os.Args[1:], Environ: os.Environ(), Dir: "/",
 		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"), TTY: os.Getenv("TEST_TTY"),
 	}, owner, config)
+	if os.Getenv("TEST_PATIENT") != "" {
+		againWait = time.Minute
+	}
 	status := StatusFailed
 	if err == nil {
 		status, err = plan.Run(nil, func(s string) { fmt.Fprintln(os.Stderr, s) })

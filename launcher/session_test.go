@@ -214,7 +214,8 @@ func TestSessionAfterCrash(t *testing.T) {
 // first does not answer sudo is asked.
 func TestAnotherProgramNeedsNoSudo(t *testing.T) {
 	p, run := sessionOwner(t)
-	first := startTalk(t, run(nil))
+	patient := []string{"TEST_PATIENT=yes"}
+	first := startTalk(t, run(patient))
 	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +228,7 @@ func TestAnotherProgramNeedsNoSudo(t *testing.T) {
 	if err := os.Rename(p.Rule, p.Rule+"~"); err != nil { // which sudo does not read, for the name
 		t.Fatal(err)
 	}
-	second := startTalk(t, run(nil))
+	second := startTalk(t, run(patient))
 	first.end(t)
 	if id := second.say(t, "id -u"); id != strconv.Itoa(p.HelperUID) {
 		t.Errorf("the second program runs as %s", id)
