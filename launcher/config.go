@@ -43,7 +43,7 @@ func ownConfig() string { return filepath.Join(xdg.ConfigHome, "sandbox-audio", 
 // either says of the profile. A file that is not there is no error; a key that is not known is one, and so is a wrong
 // value for any profile. The error names the file and the line.
 func LoadConfig(profile string) (Config, error) {
-	c, _, err := readConfig(profile)
+	c, _, err := readConfig(profile, os.ReadFile)
 	return c, err
 }
 
@@ -83,11 +83,11 @@ func (r *Rules) daemonRules(helper string) (args []string) {
 	return args
 }
 
-// readConfig is LoadConfig that also names the profiles with a table.
-func readConfig(profile string) (c Config, tables []string, err error) {
+// readConfig is LoadConfig that also names the profiles with a table. read is os.ReadFile, or knows better what a file holds.
+func readConfig(profile string, read func(path string) ([]byte, error)) (c Config, tables []string, err error) {
 	var of []configFile
 	for _, path := range []string{systemConfig, ownConfig()} {
-		text, err := os.ReadFile(path)
+		text, err := read(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -13,28 +13,30 @@ import (
 )
 
 // AddTable gives the profile a table in the caller's own configuration, with settings written KEY=VALUE; a value that
-// is not written as TOML has it is text. undo takes the table back. A dry run only says whether it could be done.
-func AddTable(profile string, settings []string, dryRun bool) (undo func() error, err error) {
+// is not written as TOML has it is text. config is what LoadConfig says of the profile then, and undo takes the table back.
+// A dry run only says whether it could be done.
+func AddTable(profile string, settings []string, dryRun bool) (config Config, undo func() error, err error) {
 	if !validName(profile) {
-		return nil, fmt.Errorf("the profile name %q must be of a-z, 0-9, - and _, begin with a letter and have at most 32 characters", profile)
+		return config, nil, fmt.Errorf("the profile name %q must be of a-z, 0-9, - and _, begin with a letter and have at most 32 characters", profile)
 	}
 	path, before, mode, err := readOwnConfig()
 	if err != nil {
-		return nil, err
+		return config, nil, err
 	}
 	nothing := func() error { return nil }
 	if f, err := new(Config).decode(string(before)); err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
+		return config, nil, fmt.Errorf("configuration %s: %w", path, err)
 	} else if _, ok := f.profiles[profile]; ok && len(settings) == 0 {
-		return nothing, nil
+		config, err := LoadConfig(profile)
+		return config, nothing, err
 	} else if ok {
-		return nil, fmt.Errorf("%s has a table [profile.%s] already; change it there", path, profile)
+		return config, nil, fmt.Errorf("%s has a table [profile.%s] already; change it there", path, profile)
 	}
 	table := "[profile." + profile + "]\n"
 	for _, s := range settings {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, fmt.Errorf("%q is no setting: write KEY=VALUE", s)
+			return config, nil, fmt.Errorf("%q is no setting: write KEY=VALUE", s)
 		}
 		var any map[string]any
 		if _, err := toml.Decode("x = "+value, &any); err != nil {
@@ -49,21 +51,27 @@ func AddTable(profile string, settings []string, dryRun bool) (undo func() error
 	after += table
 	f, err := new(Config).decode(after)
 	if err != nil {
-		return nil, fmt.Errorf("configuration %s, with what is to be added: %w", path, err)
+		return config, nil, fmt.Errorf("configuration %s, with what is to be added: %w", path, err)
 	}
 	if _, ok := f.profiles[profile]; !ok {
-		return nil, fmt.Errorf("the table of %s does not fit into %s; write it there by hand", profile, path)
+		return config, nil, fmt.Errorf("the table of %s does not fit into %s; write it there by hand", profile, path)
 	}
-	if dryRun {
-		return nothing, nil
+	config, _, err = readConfig(profile, func(path string) ([]byte, error) {
+		if path == ownConfig() {
+			return []byte(after), nil
+		}
+		return os.ReadFile(path)
+	})
+	if err != nil || dryRun {
+		return config, nothing, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return config, nil, err
 	}
 	if err := writeFile(path, []byte(after), mode); err != nil {
-		return nil, err
+		return config, nil, err
 	}
-	return func() error {
+	return config, func() error {
 		if len(before) == 0 {
 			return removeFile(path)
 		}

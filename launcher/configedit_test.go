@@ -40,13 +40,13 @@ func TestTables(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := ownConfigFile(t, text)
-			if _, err := AddTable("bank", []string{"method=sudo"}, true); err != nil {
-				t.Fatal(err)
+			if c, _, err := AddTable("bank", []string{"method=sudo"}, true); err != nil || c.Method != "sudo" {
+				t.Fatalf("method %q, %v", c.Method, err)
 			}
 			if got, _ := os.ReadFile(path); string(got) != text {
 				t.Errorf("a dry run wrote %q", got)
 			}
-			undo, err := AddTable("bank", []string{"method=sudo"}, false)
+			_, undo, err := AddTable("bank", []string{"method=sudo"}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestTables(t *testing.T) {
 			if got, _ := os.ReadFile(path); string(got) != text {
 				t.Errorf("undone: %q", got)
 			}
-			if _, err := AddTable("bank", nil, false); err != nil {
+			if _, _, err := AddTable("bank", nil, false); err != nil {
 				t.Fatal(err)
 			}
 			if err := RemoveTable("bank"); err != nil {
@@ -101,7 +101,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"there", "method=su", "already"},
 		{"Bank", "method=su", "profile name"},
 	} {
-		if _, err := AddTable(c.profile, []string{c.setting}, false); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := AddTable(c.profile, []string{c.setting}, false); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %q: %v", c.profile, c.setting, err)
 		}
 	}

@@ -178,7 +178,7 @@ type ProfileState struct {
 // Profiles lists the owner's profiles by name: those that setup has made and those that have a table in the
 // configuration.
 func Profiles(owner Account) ([]ProfileState, error) {
-	_, names, err := readConfig(DefaultProfile)
+	_, names, err := readConfig(DefaultProfile, os.ReadFile)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func Profiles(owner Account) ([]ProfileState, error) {
 
 // FindState is one of the owner's profiles; the error wraps ErrNoProfile when it is neither made nor in the configuration.
 func FindState(owner Account, name string) (ProfileState, error) {
-	config, tables, err := readConfig(name)
+	config, tables, err := readConfig(name, os.ReadFile)
 	if err != nil {
 		return ProfileState{}, err
 	}

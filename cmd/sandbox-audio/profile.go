@@ -129,12 +129,12 @@ func runProfileAdd(name string, settings []string, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	undo, err := launcher.AddTable(name, settings, dryRun)
+	config, undo, err := launcher.AddTable(name, settings, dryRun)
 	if err != nil {
 		return err
 	}
 	if dryRun {
-		return runSetup(setupOptions{profile: name, dryRun: true})
+		return runSetup(setupOptions{profile: name, groups: config.Groups, dryRun: true})
 	}
 	if err := setupAsRoot(owner, name); err != nil {
 		if undoErr := undo(); undoErr != nil {
