@@ -120,10 +120,14 @@ func enterConfined(text string, argv []string) error {
 	}
 	unix.CloseOnExec(o.Tell)
 	tell := os.NewFile(uintptr(o.Tell), "tell")
-	if err := o.Confinement.apply(); err != nil {
+	err := o.Confinement.guard() // exec ends what it does against tracing
+	if err == nil {
+		err = o.Confinement.apply()
+	}
+	if err != nil {
 		return writeMessage(tell, outcome{Error: err.Error(), Code: StatusFailed}, maxOutcome)
 	}
-	err := syscall.Exec(o.Path, argv, os.Environ())
+	err = syscall.Exec(o.Path, argv, os.Environ())
 	err = &fs.PathError{Op: "execute", Path: o.Path, Err: err}
 	return writeMessage(tell, outcome{Error: err.Error(), Code: StatusCannotExecute}, maxOutcome)
 }

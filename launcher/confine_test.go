@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -308,4 +310,50 @@ func forbidMain(args []string) int {
 		err = syscall.Exec(args[2], args[3:], os.Environ())
 	}
 	panic(err)
+}
+
+// Before the limits hold for it, no other program of the helper's can trace what is to become the program, and have it start
+// something else: its files in /proc are root's then (proc(5)). The program's own are its own again.
+func TestConfinedStageIsNotTraced(t *testing.T) {
+	p, settings, run := confinedOwner(t)
+	says, tell, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer says.Close()
+	for err == nil { // a full pipe holds up who has to tell of a failure
+		if err = tell.SetWriteDeadline(time.Now().Add(time.Millisecond)); err == nil {
+			_, err = tell.Write(make([]byte, 4096))
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	order, err := json.Marshal(confinedOrder{Confinement: confinement{Tasks: 4000}, Path: "/no/such/program", Tell: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(p.Entry, confinedArg, string(order), "program")
+	cmd.ExtraFiles = []*os.File{tell}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(p.HelperUID), Gid: uint32(p.HelperUID)}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	until(t, "the stage to be closed to others", func() bool {
+		st, err := os.Lstat("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		uid, _ := fileOwner(st)
+		return uid == 0
+	})
+	if !processLives(cmd.Process.Pid) {
+		t.Error("the stage has ended")
+	}
+	settings("processes = 4000\n")
+	if got := output(t, run("stat", "-c", "%u", "/proc/self/fd")); got != strconv.Itoa(p.HelperUID) {
+		t.Errorf("the program's files in /proc are of uid %s", got)
+	}
 }
