@@ -14,9 +14,9 @@ var arrows = map[string]struct {
 	why string
 }{
 	"cmd/sandbox-audio":            {[]string{"launcher", "templates", "holder", "audiod", "audiod/device", "audiod/memory", "audiod/native", "audiod/pcm", "audiod/session"}, "the one place that knows both halves; session for the status it prints, device for the names of devices, memory for what can be said of the microphone, pcm for volumes, templates for the manual"},
-	"launcher":                     {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile", "launcher/gvdb", "launcher/loopback"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
-	"launcher/wayland":             {nil, "a leaf: the Wayland protocol, as far as passing on goes"},
-	"launcher/x11":                 {nil, "a leaf: the X protocol, as far as keys go"},
+	"launcher":                     {[]string{"templates", "holder", "launcher/x11", "launcher/wayland", "launcher/desktopfile", "launcher/gvdb", "launcher/loopback", "launcher/peercred"}, "the launcher reaches audiod only as another process, so that it carries none of its code's rights"},
+	"launcher/wayland":             {[]string{"launcher/peercred"}, "the Wayland protocol, as far as passing on goes"},
+	"launcher/x11":                 {[]string{"launcher/peercred"}, "the X protocol, as far as keys go"},
 	"holder":                       {[]string{"sockdiag"}, "who listens on an address, for the daemon that finds it taken and the launcher that verifies it"},
 	"sockdiag":                     {nil, "a leaf: what the kernel says about a TCP socket"},
 	"templates":                    {nil, "files and their embedding"},
@@ -39,7 +39,8 @@ var arrows = map[string]struct {
 	"launcher/desktopfile":         {nil, "a leaf: the text of desktop entries and lists of default applications"},
 	"launcher/gvdb":                {nil, "a leaf: the files of dconf databases"},
 	"launcher/loopback":            {nil, "a leaf: one device of the kernel's"},
-	"launcher/wayland/waylandtest": {nil, "a leaf: a compositor for tests"},
+	"launcher/peercred":            {nil, "a leaf: who is at the other end of a socket"},
+	"launcher/wayland/waylandtest": {[]string{"launcher/peercred"}, "a compositor for tests"},
 	"launcher/launchertest":        {[]string{"launcher", "launcher/loopback"}, "help for the tests of those who use the launcher"},
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 // While a program of the helper's runs, others need no sudo: the run of that one has its entry program start one more.
@@ -41,7 +43,7 @@ func (r *running) startAgain() (ok bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	cred, err := peerCred(conn)
+	cred, err := peercred.Of(conn)
 	if err != nil || int(cred.Uid) != os.Getuid() {
 		return false, conn.Close()
 	}

@@ -18,6 +18,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 // reachMain tries the addresses, NETWORK:ADDRESS each, and says of each in a line whether somebody answers there.
@@ -101,7 +103,7 @@ func listen(t *testing.T, network, addr string) (at string, uids <-chan int) {
 				return
 			}
 			if unix, ok := conn.(*net.UnixConn); ok {
-				if cred, err := peerCred(unix); err == nil {
+				if cred, err := peercred.Of(unix); err == nil {
 					seen <- int(cred.Uid)
 				}
 			}

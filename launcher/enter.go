@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 // EntryName is what the entry program is called; a binary started under this name must call Enter and nothing else.
@@ -88,7 +90,7 @@ func enter(args []string) (int, error) {
 		return StatusFailed, fmt.Errorf("reach sandbox-audio run: %w", err)
 	}
 	defer conn.CloseWrite() // run waits for that; Close would wait for who reads
-	if cred, err := peerCred(conn); err != nil {
+	if cred, err := peercred.Of(conn); err != nil {
 		return StatusFailed, fmt.Errorf("see who calls: %w", err)
 	} else if int(cred.Uid) != ownerUID {
 		return StatusFailed, fmt.Errorf("the caller is uid %d, not %d", cred.Uid, ownerUID)

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 const (
@@ -293,7 +295,7 @@ func (r *running) group() error {
 	if r.plan.group == nil {
 		return nil
 	}
-	cred, err := peerCred(r.conn)
+	cred, err := peercred.Of(r.conn)
 	if err == nil {
 		err = r.plan.group.add(int(cred.Pid))
 	}
@@ -368,7 +370,7 @@ func acceptFrom(l *net.UnixListener, uid int) (*net.UnixConn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cred, err := peerCred(conn); err == nil && int(cred.Uid) == uid {
+		if cred, err := peercred.Of(conn); err == nil && int(cred.Uid) == uid {
 			return conn, nil
 		}
 		conn.Close()

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 const (
@@ -36,7 +38,7 @@ func (c *Compositor) Proxy(ctx context.Context, listener *os.File, uid int) erro
 			return errors.Join(ctx.Err(), err)
 		}
 		client, ok := conn.(*net.UnixConn)
-		if !ok || peerUID(client) != uid {
+		if !ok || !belongs(client, uid) {
 			conn.Close()
 			continue
 		}
@@ -53,18 +55,10 @@ func (c *Compositor) Proxy(ctx context.Context, listener *os.File, uid int) erro
 	}
 }
 
-func peerUID(conn *net.UnixConn) (uid int) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return -1
-	}
-	uid = -1
-	_ = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = int(cred.Uid)
-		}
-	})
-	return uid
+// belongs reports whether a process of that user connected.
+func belongs(conn *net.UnixConn, uid int) bool {
+	cred, err := peercred.Of(conn)
+	return err == nil && int(cred.Uid) == uid
 }
 
 // pass carries one connection until either side ends it.

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 // Display is where an X server listens.
@@ -82,19 +84,12 @@ func (d Display) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // peer is who listens at the other end of a Unix socket.
-func peer(conn net.Conn) (cred *unix.Ucred, err error) {
+func peer(conn net.Conn) (*unix.Ucred, error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	raw, err := unixConn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	ctlErr := raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	return cred, errors.Join(err, ctlErr)
+	return peercred.Of(unixConn)
 }
 
 // answerWithin is how long a server may take for one answer. A stopped server must not stop us.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sandbox-audio/launcher/peercred"
 )
 
 // ManagerInterface is what a compositor offers that knows of security contexts (security-context-v1.xml).
@@ -28,7 +30,7 @@ type Compositor struct {
 type Context struct {
 	Engine, App, Instance string
 	Listener              string   // the path of the socket that it serves on
-	Programs              chan int // the user of each that comes
+	Programs              chan int // the user of each that comes; -1 where the kernel does not tell
 	Ended                 chan struct{}
 
 	listener, closer *os.File
@@ -69,23 +71,14 @@ func (c *Compositor) serve(l net.Listener, of *Context) {
 			return
 		}
 		if of != nil {
-			of.Programs <- uid(conn.(*net.UnixConn))
+			whose := -1
+			if cred, err := peercred.Of(conn.(*net.UnixConn)); err == nil {
+				whose = int(cred.Uid)
+			}
+			of.Programs <- whose
 		}
 		go (&client{Compositor: c, conn: conn.(*net.UnixConn), of: of, contexts: map[uint32]*Context{}}).run()
 	}
-}
-
-// uid is whose program is at the other end; -1 when the kernel does not tell.
-func uid(conn *net.UnixConn) int {
-	whose := -1
-	if raw, err := conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) {
-			if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-				whose = int(cred.Uid)
-			}
-		})
-	}
-	return whose
 }
 
 // client is one connection, which only the goroutine of run uses.
