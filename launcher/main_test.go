@@ -103,6 +103,7 @@ func launchMain() int {
 		Profile: DefaultProfile, Argv: os.Args[1:], Environ: os.Environ(), Dir: "/",
 		Display: os.Getenv("TEST_DISPLAY"), X11: os.Getenv("TEST_X11"), TTY: os.Getenv("TEST_TTY"),
 	}, owner, config)
+	leaveWait = time.Minute // what is left when it ends is the session's doing, not a slow machine's
 	if os.Getenv("TEST_PATIENT") != "" {
 		againWait = time.Minute
 	}

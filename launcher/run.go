@@ -24,8 +24,10 @@ const (
 	requestWait = 10 * time.Second  // until the entry program must have taken what we send
 	runSocket   = "@sandbox-audio-" // the names of the sockets that entry programs are given begin so
 	maxSaid     = 4 << 10           // bytes of what sudo or su says
-	leaveWait   = 2 * time.Second   // for the entry program to leave the session after the program, and for sudo or su to end when it has failed
 )
+
+// leaveWait is how long the entry program may take to leave the session after the program, and sudo or su to end when it has failed.
+var leaveWait = 2 * time.Second
 
 // Run runs the plan's program as the helper, with the sound daemon up before and kept up meanwhile, and returns the
 // program's exit status: its own, 128+n when signal n ended it, 126 or 127 with an error when it could not be run, 125

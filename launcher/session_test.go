@@ -216,6 +216,10 @@ func TestAnotherProgramNeedsNoSudo(t *testing.T) {
 	p, run := sessionOwner(t)
 	patient := []string{"TEST_PATIENT=yes"}
 	first := startTalk(t, run(patient))
+	until(t, "the first run to be there for others", func() bool { // its program may answer before
+		sockets, err := os.ReadFile("/proc/net/unix")
+		return err == nil && strings.Contains(string(sockets), fmt.Sprintf("%srun-%d-%d-", runSocket, first.SysProcAttr.Credential.Uid, p.HelperUID))
+	})
 	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
