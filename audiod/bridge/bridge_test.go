@@ -300,7 +300,7 @@ func TestServerRestarts(t *testing.T) {
 	play(200)
 	before := l.at
 	d.cut()
-	play(40)
+	play(100) // a client with two seconds queued is asked three times a second
 	if st := sink.State(); st.Trouble == "" || l.at == before {
 		t.Errorf("without a server: %+v, %d frames were taken", st, l.at-before)
 	}

@@ -34,7 +34,9 @@ const (
 )
 
 // fix turns what a client asked for into what it gets, as PulseAudio does: its fix_playback_buffer_attr, and then what its queue makes of
-// that (pa_memblockq_new). latency is the device latency that was granted; grant is asked once, with the wish.
+// that (pa_memblockq_new). latency is the device latency that was granted; grant is asked once, with the wish. Where it is to be adjusted and
+// minreq is small, PulseAudio keeps two minreqs for the queue beyond what the device takes at once; here one is enough, since the device
+// takes less from who is late (Sink.room), and so wakes up less often for the same way to the ear.
 func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Duration) time.Duration) (_ BufferAttr, latency time.Duration) {
 	frame := uint32(spec.FrameSize())
 	if a.MaxLength == 0 {
@@ -63,7 +65,9 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 	case EarlyRequests:
 		wish = minreq
 	case AdjustLatency:
-		wish /= 2
+		if wish /= 2; tlength >= 3*minreq {
+			wish = (tlength - minreq) / 2
+		}
 	}
 	latency = grant(wish)
 
@@ -71,7 +75,9 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 	if mode == AdjustLatency && tlength >= latency {
 		tlength -= latency
 	}
-	tlength = max(tlength, latency+2*minreq)
+	if mode == EarlyRequests || latency > wish {
+		tlength = max(tlength, latency+2*minreq)
+	}
 	if bytesUp(spec, tlength) != bytesUp(spec, wanted) {
 		a.TLength = bytesUp(spec, tlength)
 	}

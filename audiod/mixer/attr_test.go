@@ -9,6 +9,7 @@ import (
 )
 
 // pulseAttr is what PulseAudio's fix_playback_buffer_attr and pa_memblockq_new compute, step by step, in its own units: microseconds and bytes.
+// Only the share of the device, where it is adjusted and minreq is small, is ours.
 func pulseAttr(a BufferAttr, spec pcm.Spec, mode LatencyMode, grant func(usec int64) int64) BufferAttr {
 	frame, rate := int64(spec.FrameSize()), int64(spec.Rate)
 	toUsec := func(bytes int64) int64 { return bytes / frame * 1e6 / rate }
@@ -43,6 +44,8 @@ func pulseAttr(a BufferAttr, spec pcm.Spec, mode LatencyMode, grant func(usec in
 	switch {
 	case mode == EarlyRequests:
 		sink = minreqUsec
+	case usec >= 3*minreqUsec && mode == AdjustLatency:
+		sink = (usec - minreqUsec) / 2
 	case usec > 2*minreqUsec && mode == AdjustLatency:
 		sink = (usec - 2*minreqUsec) / 2
 	case usec > 2*minreqUsec:
@@ -52,7 +55,7 @@ func pulseAttr(a BufferAttr, spec pcm.Spec, mode LatencyMode, grant func(usec in
 	if mode == AdjustLatency && usec >= configured {
 		usec -= configured
 	}
-	if usec < configured+2*minreqUsec {
+	if usec < configured+2*minreqUsec && (mode != AdjustLatency || configured > sink) {
 		usec = configured + 2*minreqUsec
 	}
 	if toBytes(original) != toBytes(usec) {

@@ -55,9 +55,10 @@ func (q *queue) readable() bool {
 	return q.attr.Prebuf == 0 || q.length() >= int64(q.base)
 }
 
-// popMissing is the number of bytes to ask the client for now, 0 when it is not worth a message yet. They count as asked for.
+// popMissing is the number of bytes to ask the client for now, 0 when it is not worth a message yet. They count as asked for. Who is late, so that
+// less than a minreq is left, is asked for all there is to ask for.
 func (q *queue) popMissing() int {
-	if q.missing <= 0 || q.missing < q.least && !q.prebuffering() {
+	if q.missing <= 0 || q.missing < q.least && !q.prebuffering() && q.length() >= int64(q.attr.MinReq) {
 		return 0
 	}
 	n := int(q.missing)

@@ -53,6 +53,18 @@ func (in *Input) render(mix []float32, n int) {
 	}
 }
 
+// supply is how many frames the input can give before it runs dry; as many as anybody wants if it is dry already, or at its end.
+func (in *Input) supply() int {
+	if in.draining || in.starved || in.queue.inPrebuf {
+		return math.MaxInt32
+	}
+	n := int(min(in.queue.length(), maxQueue)) / in.queue.base
+	if in.resampler != nil {
+		n = in.resampler.Gives(n)
+	}
+	return n + in.ahead.back + max(0, int(in.wait-in.sink.rendered))
+}
+
 // take fills src with need frames from the queue, and silence where there are none, and returns how many were real.
 func (in *Input) take(src []float32, need int) (got int) {
 	q := in.queue

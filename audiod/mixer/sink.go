@@ -23,6 +23,7 @@ const (
 	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead of a device that gives nothing back: neither cork nor flush can undo it
 	minLatency = 5 * time.Millisecond
 	leastSleep = 40 * time.Millisecond  // on a device with a margin so long: whoever wakes up more often pays for that
+	leastStep  = 2 * time.Millisecond   // by which the mixer goes on at least where a client is late
 	rampTime   = 10 * time.Millisecond  // a volume change takes this long, so that it does not click
 	startTime  = 100 * time.Millisecond // in which a card that has begun to play may fetch faster than it plays
 	slackStep  = 5 * time.Millisecond
@@ -392,7 +393,10 @@ func (s *Sink) wake() {
 	s.reach = min(s.latency, max(2*s.reach, s.frames(maxLatency)))
 	for queued < s.reach || len(s.pending) > 0 {
 		if len(s.pending) == 0 {
-			n := min(quantum, s.reach-queued)
+			n := min(quantum, s.room(queued))
+			if n <= 0 {
+				break // the rest when more has come
+			}
 			s.cycle(n)
 			queued += n
 		}
@@ -412,6 +416,16 @@ func (s *Sink) wake() {
 		sleep = min(sleep, s.conf.Margin)
 	}
 	s.sleep(max(s.duration(sleep), time.Millisecond))
+}
+
+// room is how many frames more are to be rendered now, beside those queued: up to the latency in force or, while there is still time for a client
+// that is late, no more than all who play can give.
+func (s *Sink) room(queued int) int {
+	most := s.reach
+	for _, in := range s.running {
+		most = min(most, queued+in.supply())
+	}
+	return min(max(most, s.reserve()+s.frames(leastStep)), s.reach) - queued
 }
 
 // reserve is how many frames are still to be heard when the sink wakes: those the device needs or, where that is more, a third of

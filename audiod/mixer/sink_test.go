@@ -6,6 +6,7 @@ import (
 
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/pcm"
 )
 
 // A card may take 20 ms more than it plays when it starts. That must neither make it run dry, nor keep it from coming to rest after an xrun.
@@ -155,5 +156,43 @@ func TestXrunsRaiseTheFloor(t *testing.T) {
 	b.run(100 * time.Millisecond)
 	if b.sink.latency != b.sink.frames(20*time.Millisecond) {
 		t.Errorf("opened again, the card is written %d frames ahead", b.sink.latency)
+	}
+}
+
+// Who asks for 100 ms on the whole way may answer later than the device is written to anew: as long as its queue is not empty it is not heard.
+func TestALateClient(t *testing.T) {
+	for _, rate := range []uint32{48000, 44100, 47999, 96000} {
+		for _, test := range []struct{ tlength, late time.Duration }{{100 * time.Millisecond, 57 * time.Millisecond}, {20 * time.Millisecond, 10 * time.Millisecond}} {
+			clock := new(loop.Hand)
+			sink := NewSilence(clock, t.Logf)
+			spec := stereo16(rate)
+			p := &player{t: t}
+			in, err := sink.NewInput(InputOptions{Spec: spec, Map: pcm.StereoMap, Attr: BufferAttr{Whatever, uint32(spec.Bytes(test.tlength)), Whatever, Whatever}, Latency: AdjustLatency}, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, latency := in.Attr(); latency < test.tlength/3 {
+				t.Errorf("of %v, %v are the device's", test.tlength, latency)
+			}
+			p.in, p.wanted = in, in.Missing()
+			p.feed()
+			var asked []int // by the millisecond
+			for range 2000 {
+				clock.Advance(time.Millisecond)
+				asked, p.wanted = append(asked, p.wanted), 0
+				if ms := len(asked) - 1 - int(test.late/time.Millisecond); ms >= 0 {
+					p.wanted = asked[ms]
+					p.feed()
+					asked[len(asked)-1] += p.wanted // less than a frame
+					p.wanted = 0
+				}
+			}
+			if len(p.underrun) > 0 {
+				t.Errorf("%v, tlength %v, answers after %v: underruns at %v", spec, test.tlength, test.late, p.underrun)
+			}
+			if p.next < int(rate) {
+				t.Errorf("only %d frames in two seconds", p.next)
+			}
+		}
 	}
 }

@@ -71,6 +71,15 @@ func (r *Resampler) Need(frames int) int {
 	return max(0, int(last)+r.filter.taps-r.fill)
 }
 
+// Gives is how many frames can come out when no more than so many go in.
+func (r *Resampler) Gives(frames int) int {
+	last := int64(r.fill + frames - r.pos - r.filter.taps)
+	if last < 0 {
+		return 0
+	}
+	return int(((last+1)*r.out-1-r.phase)/r.in) + 1
+}
+
 // Process takes interleaved frames from in and fills out until one of them ends. It takes no more than out needs:
 // what it did not take must come again in the next call.
 func (r *Resampler) Process(out, in []float32) (outFrames, inFrames int) {

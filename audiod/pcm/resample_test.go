@@ -271,3 +271,21 @@ func TestResamplerDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// What Need says of frames that come out, Gives says of those that go in, at every moment.
+func TestGivesIsNeedsInverse(t *testing.T) {
+	for _, rates := range [][2]int{{44100, 48000}, {48000, 44100}, {8000, 48000}, {192000, 48000}, {47999, 48000}} {
+		r := NewResampler(Normal, 1, rates[0], rates[1])
+		out, in := make([]float32, 2000), make([]float32, 10000)
+		for i := range 500 {
+			for _, frames := range []int{0, 1, 2, 31, 100, 1764} {
+				n := r.Gives(frames)
+				if most := r.Need(n); n > 0 && most > frames || r.Need(n+1) <= frames {
+					t.Fatalf("%v: %d frames give %d, for which %d are needed, and %d for one more", rates, frames, n, most, r.Need(n+1))
+				}
+			}
+			n := i * 7 % len(out)
+			r.Process(out[:n], in[:r.Need(n)])
+		}
+	}
+}
