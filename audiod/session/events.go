@@ -17,6 +17,9 @@ import (
 // eventRoom is how much may be unread in an outbox that takes up what waits.
 const eventRoom = 4 << 10
 
+// manyEvents is of how many that wait the memory is not kept.
+const manyEvents = 64
+
 // announce tells all who subscribed to it, and may see an object of owner's, that something happened to it; and the owner's sound server, where that shows it.
 func (s *Server) announce(event native.Event, index uint32, owner *Session) {
 	if f := event.Facility(); f == native.EventSinkInput || f == native.EventSourceOutput {
@@ -38,26 +41,37 @@ func (s *Server) announceTo(event native.Event, index uint32, who func(*Session)
 	}
 }
 
+// object is what an event is about.
+type object struct {
+	facility native.Event
+	index    uint32
+}
+
 // notice has the client told of e unless what it is still to be told says as much (pulsecore/core-subscribe.c): a change of what is new or
-// changed is no news, and nothing matters of what is removed.
+// changed is no news, and nothing matters of what is removed. However much waits, it costs the same, and a client that does not read nothing more.
 func (c *Session) notice(e native.SubscribeEvent) {
-	same := func(old native.SubscribeEvent) bool {
-		return old.Event.Facility() == e.Event.Facility() && old.Index == e.Index
-	}
-	switch e.Event.Type() {
-	case native.EventChange:
-		if slices.ContainsFunc(c.pending, same) {
+	about := object{e.Event.Facility(), e.Index}
+	if i, told := c.told[about]; told {
+		switch e.Event.Type() {
+		case native.EventChange:
+			return
+		case native.EventRemove:
+			c.pending[i] = e
 			return
 		}
-	case native.EventRemove:
-		c.pending = slices.DeleteFunc(c.pending, same)
 	}
+	if c.told == nil {
+		c.told = map[object]int{}
+	}
+	c.told[about] = len(c.pending)
 	c.pending = append(c.pending, e)
 	if len(c.pending) > maxEvents {
 		c.fail(fmt.Errorf("left %d events unread", len(c.pending)))
 		return
 	}
-	c.wake()
+	if len(c.outbox) == 0 { // else it is to be written already, or waits until the client reads
+		c.wake()
+	}
 }
 
 // want has the client asked for so many more bytes of a stream.
@@ -85,5 +99,9 @@ func (c *Session) gather() {
 	for i := range c.pending {
 		c.outbox = native.AppendPacket(c.outbox, c.version, native.OpSubscribeEvent, native.Invalid, &c.pending[i])
 	}
+	if len(c.pending) > manyEvents { // seldom: it is not kept
+		c.pending, c.told = nil, nil
+	}
 	c.pending = c.pending[:0]
+	clear(c.told)
 }

@@ -85,6 +85,62 @@ func TestRequestsAreMerged(t *testing.T) {
 	}
 }
 
+// What is told to a client that has ceased to read costs no write that it would not take, no memory beyond one event of each object, and nothing
+// to look through: with a thousand events that wait, one more is as cheap as the first.
+func TestEventsForWhoeverDoesNotRead(t *testing.T) {
+	r := newRig(t)
+	slow, c := r.connect(helperUID, policy.Playback, 35), r.connect(helperUID, policy.Playback, 35)
+	slow.subscribe()
+	s := c.create(creation())
+	slow.news()
+	woken := 0
+	slow.s.wake = func() { woken++ }
+	change := native.SubscribeEvent{Event: native.EventSinkInput | native.EventChange, Index: s.Index}
+	slow.s.notice(change)
+	if woken == 0 {
+		t.Fatal("what is new to a client that has read everything waits")
+	}
+	if news := slow.news(); len(news) == 0 || news[len(news)-1] != change {
+		t.Fatalf("it was told %+v", news)
+	}
+
+	slow.s.outbox = make([]byte, eventRoom) // which its socket did not take
+	woken = 0
+	const objects = maxEvents / 2
+	for i := range uint32(objects) {
+		slow.s.notice(native.SubscribeEvent{Event: native.EventSinkInput | native.EventNew, Index: 1 + i})
+		slow.s.notice(native.SubscribeEvent{Event: native.EventClient | native.EventNew, Index: 1 + i})
+	}
+	last := native.SubscribeEvent{Event: native.EventClient | native.EventChange, Index: objects}
+	if n := testing.AllocsPerRun(10_000, func() { slow.s.notice(last) }); n != 0 {
+		t.Errorf("%v allocations for an event that is no news", n)
+	}
+	for i := range uint32(objects) {
+		slow.s.notice(native.SubscribeEvent{Event: native.EventSinkInput | native.EventRemove, Index: 1 + i})
+		slow.s.notice(native.SubscribeEvent{Event: native.EventSinkInput | native.EventRemove, Index: 1 + i})
+	}
+	if len(slow.s.pending) != 2*objects || slow.s.Fault() != nil {
+		t.Errorf("%d events of %d objects wait (%v)", len(slow.s.pending), 2*objects, slow.s.Fault())
+	}
+	if woken != 0 {
+		t.Errorf("it was to be written to %d times", woken)
+	}
+
+	slow.s.outbox = slow.s.outbox[:0]
+	told := map[object]native.Event{}
+	for _, e := range slow.news() {
+		told[object{e.Event.Facility(), e.Index}] = e.Event.Type()
+	}
+	for i := range uint32(objects) {
+		if told[object{native.EventSinkInput, 1 + i}] != native.EventRemove || told[object{native.EventClient, 1 + i}] != native.EventNew {
+			t.Fatalf("of number %d it is told %v and %v", 1+i, told[object{native.EventSinkInput, 1 + i}], told[object{native.EventClient, 1 + i}])
+		}
+	}
+	if slow.s.notice(last); slow.s.Fault() != nil || len(slow.s.pending) != 1 || cap(slow.s.pending) > manyEvents {
+		t.Errorf("with all of it told, %d wait in room for %d (%v)", len(slow.s.pending), cap(slow.s.pending), slow.s.Fault())
+	}
+}
+
 func TestBudgetOfEvents(t *testing.T) {
 	r := newRig(t)
 	slow, c := r.connect(helperUID, policy.Playback, 35), r.connect(helperUID, policy.Playback, 35)

@@ -50,6 +50,7 @@ type Session struct {
 
 	outbox  []byte
 	pending []native.SubscribeEvent // to go into the outbox
+	told    map[object]int          // the latest of them about each object
 	wanting []*playback             // whose REQUESTs are
 	fault   error                   // ends the session
 }
