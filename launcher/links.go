@@ -65,10 +65,14 @@ func passLink(link string) error {
 		return err
 	}
 	// The entry program hangs up when it has passed the link on. It listens for as long as the program runs, which may be just this one.
-	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
-		return fmt.Errorf("the link was not passed on: %v", err)
+	switch _, err := conn.Read(make([]byte, 1)); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errors.New("the link was not passed on: what took it is not the entry program, which says nothing")
+	default:
+		return fmt.Errorf("the link was not passed on: %w", err)
 	}
-	return nil
 }
 
 // serveLinks is the entry program's part: it passes on what programs of its own user send. The environment of the

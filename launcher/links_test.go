@@ -1,6 +1,8 @@
 package launcher
 
 import (
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,5 +45,42 @@ func TestLinksAreCounted(t *testing.T) {
 	}
 	if !o.allowed(now.Add(linkEvery)) || o.allowed(now.Add(linkEvery)) {
 		t.Error("not one more after a while")
+	}
+}
+
+// A link has been passed on when the entry program hangs up without a word.
+func TestPassLink(t *testing.T) {
+	const link = "https://example.org/"
+	for name, answer := range map[string]string{"nothing": "", "a byte": "x"} {
+		path := filepath.Join(t.TempDir(), "links")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(linkSocket, path)
+		sent := make(chan string, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				sent <- err.Error()
+				return
+			}
+			var o outcome
+			readMessage(conn, &o, maxOutcome)
+			conn.Write([]byte(answer))
+			conn.Close()
+			sent <- o.Link
+		}()
+		err = passLink(link)
+		if got := <-sent; got != link {
+			t.Errorf("%q was sent", got)
+		}
+		if answer == "" && err != nil {
+			t.Errorf("answered with nothing: %v", err)
+		}
+		if answer != "" && (err == nil || strings.Contains(err.Error(), "nil")) {
+			t.Errorf("answered with %s: %v", name, err)
+		}
+		l.Close()
 	}
 }
