@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The kernel answers within the send itself, so nothing here waits; the receive time-out is for a kernel that breaks that habit.
+// The kernel answers within the send itself, so nothing here waits; the receive time-out is for a kernel that breaks that habit. So the Go
+// runtime is not told of the two calls, as it is of calls that may wait: its monitor thread would wake up for each and cost more than they do.
 
 // Sizes and offsets from linux/netlink.h and linux/inet_diag.h. Ports and addresses are in network order, all else in the machine's.
 const (
@@ -40,6 +42,7 @@ type Socket struct {
 type Kernel struct {
 	fd  int
 	seq uint32
+	buf [4096]byte // for a request, and then its answer
 }
 
 // Open makes the netlink socket.
@@ -85,50 +88,64 @@ func (k *Kernel) Listening(at netip.AddrPort) (Socket, error) {
 
 func (k *Kernel) ask(local, remote netip.AddrPort) (Socket, error) {
 	k.seq++
-	if err := unix.Sendto(k.fd, request(k.seq, local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return Socket{}, fmt.Errorf("sock_diag request: %w", err)
+	request := appendRequest(k.buf[:0], k.seq, local, remote)
+	kernel := unix.RawSockaddrNetlink{Family: unix.AF_NETLINK}
+	if _, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(k.fd), uintptr(unsafe.Pointer(&request[0])), uintptr(len(request)), 0,
+		uintptr(unsafe.Pointer(&kernel)), unsafe.Sizeof(kernel)); errno != 0 {
+		return Socket{}, fmt.Errorf("sock_diag request: %w", errno)
 	}
-	var buf [4096]byte
 	for {
-		n, from, err := unix.Recvfrom(k.fd, buf[:], 0)
+		var from unix.RawSockaddrNetlink
+		size := uint32(unsafe.Sizeof(from))
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(k.fd), uintptr(unsafe.Pointer(&k.buf[0])), uintptr(len(k.buf)), 0,
+			uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)))
 		switch {
-		case errors.Is(err, unix.EINTR):
+		case errno == unix.EINTR:
 			continue
-		case errors.Is(err, unix.EAGAIN):
+		case errno == unix.EAGAIN:
 			return Socket{}, errors.New("sock_diag: no answer within 200 ms")
-		case err != nil:
-			return Socket{}, fmt.Errorf("sock_diag answer: %w", err)
+		case errno != 0:
+			return Socket{}, fmt.Errorf("sock_diag answer: %w", errno)
 		}
-		if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
+		if from.Family != unix.AF_NETLINK || from.Pid != 0 {
 			continue // not from the kernel
 		}
-		seq, sock, err := parseAnswer(buf[:n])
+		seq, sock, err := parseAnswer(k.buf[:n])
 		if seq == k.seq {
 			return sock, err
 		} // else the late answer to a question given up
 	}
 }
 
-func request(seq uint32, local, remote netip.AddrPort) []byte {
-	b := make([]byte, headerLen+requestLen)
+func appendRequest(b []byte, seq uint32, local, remote netip.AddrPort) []byte {
 	ne := binary.NativeEndian
-	ne.PutUint32(b[0:], uint32(len(b)))
-	ne.PutUint16(b[4:], sockDiagByFamily)
-	ne.PutUint16(b[6:], unix.NLM_F_REQUEST)
-	ne.PutUint32(b[8:], seq)
-	r := b[headerLen:]
-	r[0], r[1] = unix.AF_INET, unix.IPPROTO_TCP
+	b = ne.AppendUint32(b, headerLen+requestLen)
+	b = ne.AppendUint16(b, sockDiagByFamily)
+	b = ne.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = ne.AppendUint32(b, seq)
+	b = ne.AppendUint32(b, 0) // the kernel's port
+	family := byte(unix.AF_INET)
 	if local.Addr().Is6() {
-		r[0] = unix.AF_INET6
+		family = unix.AF_INET6
 	}
-	ne.PutUint32(r[4:], ^uint32(0)) // any state: the caller wants to know which
-	id := r[8:]
-	binary.BigEndian.PutUint16(id[0:], local.Port())
-	binary.BigEndian.PutUint16(id[2:], remote.Port())
-	copy(id[4:20], local.Addr().AsSlice())
-	copy(id[20:36], remote.Addr().AsSlice())
-	ne.PutUint64(id[40:], ^uint64(0)) // INET_DIAG_NOCOOKIE
-	return b
+	b = append(b, family, unix.IPPROTO_TCP, 0, 0)
+	b = ne.AppendUint32(b, ^uint32(0)) // any state: the caller wants to know which
+	b = binary.BigEndian.AppendUint16(b, local.Port())
+	b = binary.BigEndian.AppendUint16(b, remote.Port())
+	b = appendAddr(b, local.Addr())
+	b = appendAddr(b, remote.Addr())
+	b = ne.AppendUint32(b, 0)             // any interface
+	return ne.AppendUint64(b, ^uint64(0)) // INET_DIAG_NOCOOKIE
+}
+
+// appendAddr appends the 16 bytes that an address has in struct inet_diag_sockid.
+func appendAddr(b []byte, addr netip.Addr) []byte {
+	if addr.Is4() {
+		four := addr.As4()
+		return append(append(b, four[:]...), make([]byte, 12)...)
+	}
+	sixteen := addr.As16()
+	return append(b, sixteen[:]...)
 }
 
 // parseAnswer takes one netlink datagram apart. Its sequence number is 0 when it holds none.

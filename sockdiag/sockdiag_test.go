@@ -79,7 +79,7 @@ func FuzzAnswer(f *testing.F) {
 	binary.NativeEndian.PutUint32(answer, uint32(len(answer)))
 	binary.NativeEndian.PutUint16(answer[4:], sockDiagByFamily)
 	answer[8] = 1
-	copy(answer[headerLen+4:], request(0, a, b)[headerLen+8:]) // the same four-tuple
+	copy(answer[headerLen+4:], appendRequest(nil, 0, a, b)[headerLen+8:]) // the same four-tuple
 	answer[headerLen], answer[headerLen+1] = unix.AF_INET, unix.BPF_TCP_ESTABLISHED
 	binary.NativeEndian.PutUint32(answer[headerLen+4+sockIDLen+12:], 1001)
 	if seq, sock, err := parseAnswer(answer); seq != 1 || sock.UID != 1001 || sock.local != a || sock.remote != b || err != nil {
