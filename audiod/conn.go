@@ -17,7 +17,6 @@ import (
 const (
 	maxConnections      = 96
 	maxOwnerConnections = 1024
-	acceptsPerTurn      = 16
 	readSize            = 64 << 10 // bytes taken from one socket in one turn
 )
 
@@ -45,24 +44,19 @@ type conn struct {
 	dirty   bool
 }
 
-// listen takes connections from a listening socket.
+// listen takes connections from a listening socket, one a turn, so that nobody keeps the others waiting.
 func (cs *clients) listen(fd int) error {
 	var w *loop.Watch
 	retry := cs.loop.NewTimer(func() { w.Set(loop.Readable) })
 	w, err := cs.loop.Watch(fd, loop.Readable, func(loop.Events) {
-		for range acceptsPerTurn {
-			nfd, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			switch {
-			case err == nil:
-				cs.admit(nfd)
-			case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-				cs.log("cannot accept connections for a moment: %v", err)
-				w.Set(0)
-				retry.Set(cs.loop.Now() + 100*time.Millisecond)
-				return
-			default:
-				return
-			}
+		accepted, errno := accept(fd)
+		switch errno {
+		case 0:
+			cs.admit(accepted)
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			cs.log("cannot accept connections for a moment: %v", errno)
+			w.Set(0)
+			retry.Set(cs.loop.Now() + 100*time.Millisecond)
 		}
 	})
 	return err
@@ -80,16 +74,13 @@ func (cs *clients) admit(fd int) {
 	}
 	if err != nil {
 		cs.refuse(err)
-		unix.Close(fd)
+		closeSocket(fd)
 		return
-	}
-	if peer.Transport == policy.TCP {
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	c := &conn{all: cs, fd: fd, peer: peer}
 	if c.watch, err = cs.loop.Watch(fd, loop.Readable, c.ready); err != nil {
 		cs.log("%v: %v", peer, err)
-		unix.Close(fd)
+		closeSocket(fd)
 		return
 	}
 	if cs.server.Sessions() == 0 {
@@ -167,16 +158,6 @@ func (c *conn) flush() {
 	}
 }
 
-// transfer reads or writes a socket that does not block. The Go runtime is not told, as it is of calls that may wait: its monitor thread
-// would wake up for each.
-func transfer(call uintptr, fd int, p []byte) (n int, errno syscall.Errno) {
-	done, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(done), 0
-}
-
 // close ends the connection; why is logged where it was the client's fault.
 func (c *conn) close(why error) {
 	cs := c.all
@@ -189,7 +170,7 @@ func (c *conn) close(why error) {
 	c.watch.Close()
 	c.session.Close()
 	c.session = nil
-	unix.Close(c.fd)
+	closeSocket(c.fd)
 	if cs.held[c.peer.UID]--; cs.held[c.peer.UID] == 0 {
 		delete(cs.held, c.peer.UID)
 	}
@@ -197,3 +178,22 @@ func (c *conn) close(why error) {
 		cs.idle(true)
 	}
 }
+
+// The calls of sockets that do not block. The Go runtime is not told of them, as it is of calls that may wait: its monitor thread would
+// wake up for each.
+
+func accept(fd int) (accepted int, errno syscall.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0, 0)
+	return int(n), errno
+}
+
+// transfer reads or writes.
+func transfer(call uintptr, fd int, p []byte) (n int, errno syscall.Errno) {
+	done, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(done), 0
+}
+
+func closeSocket(fd int) { unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }

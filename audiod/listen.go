@@ -124,7 +124,6 @@ func listenTCP(a Address) (Listener, error) {
 	}
 	// Connections of an earlier daemon linger in TIME_WAIT and must not keep us out; a second listening socket is refused all the same.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // accepted sockets inherit it
 	if err = unix.Bind(fd, sa); err == nil {
 		err = unix.Listen(fd, backlog)
 	}
@@ -267,6 +266,7 @@ func listenerOf(fd int) (Listener, error) {
 	if !ap.Addr().IsLoopback() {
 		return Listener{}, fmt.Errorf("descriptor %d listens on %v, and only unix sockets and loopback are served", fd, ap)
 	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // accepted sockets inherit it
 	return Listener{Address: Address{Transport: policy.TCP, AddrPort: ap}, FD: fd}, nil
 }
 

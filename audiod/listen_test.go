@@ -273,3 +273,33 @@ func TestHandedOver(t *testing.T) {
 		t.Errorf("udp: %q", got)
 	}
 }
+
+// An answer on TCP does not wait for more to send with it, whoever made the listening socket.
+func TestAcceptedTCPHasNoDelay(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := listenerOf(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	fd, errno := accept(int(f.Fd()))
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	defer closeSocket(fd)
+	if on, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY); on == 0 || err != nil {
+		t.Errorf("TCP_NODELAY is %d, %v", on, err)
+	}
+}

@@ -168,22 +168,22 @@ func (r *Rules) grant(uid uint32) Grant {
 }
 
 func (r *Rules) identify(fd int) (Peer, error) {
-	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	family, err := domain(fd)
 	if err != nil {
 		return refuse(Peer{UID: NoID, GID: NoID}, LookupFailed, fmt.Errorf("getsockopt SO_DOMAIN: %w", err))
 	}
-	switch domain {
+	switch family {
 	case unix.AF_UNIX:
 		return identifyUnix(fd)
 	case unix.AF_INET, unix.AF_INET6:
 		return r.identifyTCP(fd)
 	}
-	return refuse(Peer{UID: NoID, GID: NoID}, LookupFailed, fmt.Errorf("address family %d is neither unix nor tcp", domain))
+	return refuse(Peer{UID: NoID, GID: NoID}, LookupFailed, fmt.Errorf("address family %d is neither unix nor tcp", family))
 }
 
 // identifyUnix reads the credentials the kernel noted at connect(2): the effective uid and gid, see SO_PEERCRED in unix(7).
 func identifyUnix(fd int) (Peer, error) {
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	cred, err := credentials(fd)
 	if err != nil {
 		return refuse(Peer{UID: NoID, GID: NoID}, LookupFailed, fmt.Errorf("getsockopt SO_PEERCRED: %w", err))
 	}

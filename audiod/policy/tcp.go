@@ -1,29 +1,11 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
-
-func peerName(fd int) (netip.AddrPort, error) { return name(unix.Getpeername(fd)) }
-func sockName(fd int) (netip.AddrPort, error) { return name(unix.Getsockname(fd)) }
-
-func name(sa unix.Sockaddr, err error) (netip.AddrPort, error) {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), err
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), err
-	}
-	if err == nil {
-		err = errors.New("not an internet address")
-	}
-	return netip.AddrPort{}, err
-}
 
 // CheckTCP makes a connection to itself and looks for it, so that a kernel that cannot say who calls over TCP is found out at the
 // start and not by refusing everybody. Call it before the process is confined.
