@@ -45,9 +45,11 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	hurry(append(peer.PIDs, d.Keeper, rig.Worker(d.Keeper))...)
 	asleep := awake(t, peer, owner, "out")
 	t.Run("plays", func(t *testing.T) {
-		ear := listen(t, peer, owner)
-		must(t, helper, d.Unix, "paplay", short)
-		s := ear()
+		s := unstalled(t, func() sound.Sound {
+			ear := listen(t, peer, owner)
+			must(t, helper, d.Unix, "paplay", short)
+			return ear()
+		})
 		if s.Duration() < 1900*time.Millisecond {
 			t.Errorf("%v of 2 s were heard", s.Duration())
 		}
@@ -79,9 +81,10 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 		return ""
 	})
 	t.Run("records", func(t *testing.T) { // the server's default source is its sink's monitor
-		done := background(t, owner, peer.Unix, "paplay", long)
-		s := record(t, helper, d.Unix, "parec", 2*time.Second)
-		done()
+		s := unstalled(t, func() sound.Sound {
+			defer background(t, owner, peer.Unix, "paplay", long)()
+			return record(t, helper, d.Unix, "parec", 2*time.Second)
+		})
 		s = s.Cut(s.Rate/2, s.Frames()-s.Rate/10)
 		sound.Hear(t, s, 0, -70, tone)
 	})
