@@ -71,7 +71,7 @@ func execute(args []string) error {
 	if len(args) == 1 && args[0] == workerCommand {
 		return audiod.Work()
 	}
-	root := newRootCommand()
+	root := newRootCommand(args...)
 	root.SetArgs(shieldLevels(args))
 	return root.Execute()
 }
@@ -85,7 +85,9 @@ type statusError struct {
 func (e *statusError) Error() string { return fmt.Sprintf("exit status %d: %v", e.status, e.err) }
 func (e *statusError) Unwrap() error { return e.err }
 
-func newRootCommand() *cobra.Command {
+// newRootCommand makes the root with the commands below it. Where args, the command line, begin with run it has that one alone: somebody waits for
+// run each time, and does not need the others.
+func newRootCommand(args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sandbox-audio",
 		Short: "Run desktop programs as another Unix user, with sound",
@@ -99,10 +101,15 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see: %s --help", err, cmd.CommandPath())
 	})
-	for _, make := range commands {
-		root.AddCommand(make())
+	if len(args) > 0 && args[0] == "run" {
+		root.AddCommand(newRunCommand())
+		root.CompletionOptions.DisableDefaultCmd = true
+	} else {
+		for _, make := range commands {
+			root.AddCommand(make())
+		}
+		root.InitDefaultCompletionCmd()
 	}
-	root.InitDefaultCompletionCmd()
 	guide(root)
 	return root
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	"sandbox-audio/e2e/need"
 	"sandbox-audio/launcher"
@@ -122,6 +124,23 @@ func clean(t *testing.T, owner string) {
 		command = "for p in default $(" + command + "sandbox-audio profile list 2>/dev/null | sed 1d | cut -d' ' -f1); do " + command + "sandbox-audio teardown --purge --profile $p || exit; done"
 		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", command, err, out)
+		}
+	}
+}
+
+// Made alone, run is what it is among all commands.
+func TestRunAlone(t *testing.T) {
+	for _, line := range []string{"run --help", "run", "run --nothing", "run -h", "run --method"} {
+		var said [2]string
+		for i, root := range []*cobra.Command{newRootCommand(), newRootCommand("run")} {
+			var out bytes.Buffer
+			root.SetOut(&out)
+			root.SetArgs(strings.Fields(line))
+			err := root.Execute()
+			said[i] = fmt.Sprintf("%s%v", out.String(), err)
+		}
+		if said[0] != said[1] {
+			t.Errorf("%s: %s\nand alone: %s", line, said[0], said[1])
 		}
 	}
 }
