@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type desktop struct {
 	clock   *loop.Hand    // the link's
 	theirs  *loop.Hand    // the server's, which runs…
 	drift   time.Duration // …so much faster in each second
+	further time.Duration // than its card is the ear, by the server's word
 	card    *devicetest.Card
 	mic     *devicetest.Mic
 	server  *session.Server
@@ -75,9 +77,38 @@ func (d *desktop) exchange() {
 	d.link.Sent(len(out))
 	d.in = append(d.in[:0], d.session.Outbox()...)
 	d.session.Sent(len(d.in))
+	if d.further > 0 {
+		d.in = d.put(d.in)
+	}
 	if err = errors.Join(err, d.link.Feed(d.in)); err != nil {
 		d.t.Error(err)
 	}
+}
+
+// put puts the ear further away, in what the server tells of latencies.
+func (d *desktop) put(in []byte) (out []byte) {
+	for len(in) > 0 {
+		h, err := native.ParseHeader(in)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		packet := in[:native.HeaderSize+h.Length]
+		in = in[len(packet):]
+		if h.Control() {
+			op, tag, fields, err := native.ParseControl(packet[native.HeaderSize:])
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			asks := slices.ContainsFunc(d.link.waiting, func(c call) bool { return c.tag == tag && c.op == native.OpGetPlaybackLatency })
+			var m native.PlaybackLatency
+			if asks && op == native.OpReply && native.Decode(fields, d.link.version, &m) == nil {
+				m.SinkLatency += uint64(d.further / time.Microsecond)
+				packet = native.AppendPacket(nil, d.link.version, op, tag, &m)
+			}
+		}
+		out = append(out, packet...)
+	}
+	return out
 }
 
 // What every device must be holds for a stream at another server.

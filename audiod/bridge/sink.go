@@ -27,6 +27,11 @@ const (
 
 	patience = 2 * time.Second // what plays waits so long for its stream to be made; then it goes on into silence
 
+	// A device may be further from the ear than the server promises, at the end of a network or of a radio: what it tells of the latency later shows
+	// it. So little is not worth it; the most in so long counts.
+	near       = 20 * time.Millisecond
+	remembered = 5 * time.Second
+
 	frozen = time.Second // that much beyond what was heard is written to a server that stands still, and no more
 )
 
@@ -52,6 +57,11 @@ type Sink struct {
 	trouble error       // what became of the last, until Open has told
 	conf    device.Config
 	frame   int
+
+	promised time.Duration // the latency of the server's device, as it said when it made the stream…
+	far      time.Duration // …and as it tells where that is not all; 0 where it is
+	farthest time.Duration // the most that was told…
+	farSince time.Duration // …since then
 
 	open     bool
 	since    time.Duration // when it was opened, or went on otherwise
@@ -143,15 +153,40 @@ func (s *Sink) end(why error) {
 
 // on takes note of the server's sink that the stream plays on.
 func (s *Sink) on(name string) {
+	s.far, s.farthest = 0, 0
 	spec := pcm.Spec{Format: pcm.Float32LE, Channels: uint8(len(s.conf.Channels)), Rate: uint32(s.conf.Rate)}
 	s.conf.Hardware = fmt.Sprintf("%v on %s", spec, native.Clean(name))
 }
 
-// plan works out what must be written ahead for a server whose device has the given latency in microseconds.
+// plan works out what must be written ahead for a server that promises the given latency of its device, in microseconds.
 func (s *Sink) plan(latency uint64) {
-	ahead := time.Duration(min(latency, 2e6))*time.Microsecond + lateness
-	s.conf.Margin = int(ahead * time.Duration(s.conf.Rate) / time.Second)
+	s.promised = time.Duration(min(latency, 2e6)) * time.Microsecond
+	s.fit()
+}
+
+func (s *Sink) fit() {
+	s.conf.Margin = s.frames(s.promised + s.far + lateness)
 	s.conf.Buffer = 3*s.conf.Margin + s.conf.Rate/10
+}
+
+func (s *Sink) frames(d time.Duration) int { return int(d * time.Duration(s.conf.Rate) / time.Second) }
+
+// tell takes note of the latency that the server tells of its device, and plans anew where that is more than was reckoned with, or has long been less.
+func (s *Sink) tell(now, latency time.Duration) {
+	if latency < s.promised+near {
+		latency = 0
+	}
+	s.farthest = max(s.farthest, min(latency, 2*time.Second))
+	over := now-s.farSince >= remembered
+	change := s.farthest > s.far+near/2 || over && s.farthest < s.far-near
+	if change {
+		s.far = s.farthest
+		s.fit()
+		s.resize(s.conf)
+	}
+	if over || change {
+		s.farthest, s.farSince = 0, now
+	}
 }
 
 func (s *Sink) lost() {
@@ -252,7 +287,7 @@ func (s *Sink) run(heard int64) {
 
 // ranDry goes on from the index at which the server had nothing left: what was written after that, before its word of it came, is still to be heard.
 func (s *Sink) ranDry(index int64) {
-	there := (index - s.origin) / int64(s.frame)
+	there := (index-s.origin)/int64(s.frame) - int64(s.frames(s.far))
 	s.run(min(s.written, max(s.heard, there))) // a server before version 23 names no index
 	s.since = s.link.clock.Now()
 	if s.heard < s.written {
@@ -336,14 +371,19 @@ func (s *Sink) measured(fields []byte, err error) {
 		return // the stream is gone, and its own event says so
 	}
 	a := &s.answer
+	latency := time.Duration(min(a.SinkLatency, 10e6)) * time.Microsecond
 	s.origin = a.WriteIndex - s.askedAt*int64(s.frame)
-	behind := min(max(a.WriteIndex-a.ReadIndex, 0), s.written*int64(s.frame))/int64(s.frame) + int64(min(a.SinkLatency, 10e6))*int64(s.conf.Rate)/1e6
+	behind := min(max(a.WriteIndex-a.ReadIndex, 0), s.written*int64(s.frame))/int64(s.frame) + int64(s.frames(latency))
+	if !a.Playing {
+		return
+	}
+	s.tell(now, latency)
 	heard := s.askedAt - behind
-	if !a.Playing || heard <= 0 {
+	if heard <= 0 && s.far == 0 {
 		return
 	}
 	s.heard = max(s.heard, heard)
-	s.smoother.Read(now, (asked+now)/2, heard)
+	s.smoother.Read(now, (asked+now)/2, max(0, heard))
 }
 
 // Close holds the stream, and drops what is queued.
