@@ -165,7 +165,7 @@ func (c *conn) close(why error) {
 	if errors.As(why, &refusal) {
 		cs.refuse(why)
 	} else if why != nil {
-		cs.log("closed the connection of %v: %v", c.peer, why)
+		cs.refusals.Fault(time.Now(), c.peer, why)
 	}
 	c.watch.Close()
 	c.session.Close()

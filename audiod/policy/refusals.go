@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Refused is one refused connection, as status shows it.
 type Refused struct {
@@ -12,7 +15,7 @@ type Refused struct {
 
 // Refusals counts refused connections, keeps the newest and logs them so that a flood cannot fill the log: of each kind (same user,
 // transport and reason) the first three, then the 10th, the 100th and so on with the number left out; a quiet minute starts anew.
-// It belongs to the loop and has no lock.
+// Connections that are closed for what their clients did are logged likewise. It belongs to the loop and has no lock.
 type Refusals struct {
 	log    func(format string, args ...any)
 	total  uint64
@@ -42,10 +45,25 @@ func (r *Refusals) Add(now time.Time, err *Refusal) {
 	r.newest[r.total%uint64(len(r.newest))] = entry
 	r.total++
 
+	r.say(kind, now, err, &Refusal{Peer: Peer{UID: kind.UID, Transport: kind.Transport}, Reason: kind.Reason})
+}
+
+// Fault logs why the connection of an admitted peer was closed, as sparingly: who may connect may do so over and over. It is no refusal.
+func (r *Refusals) Fault(now time.Time, peer Peer, why error) {
+	kind := Refused{UID: peer.UID, Transport: peer.Transport, Reason: atFault}
+	r.say(kind, now, fmt.Errorf("closed the connection of %v: %w", peer, why),
+		fmt.Errorf("closed connections of %v", Peer{UID: kind.UID, Transport: kind.Transport}))
+}
+
+// atFault is the kind of those that Fault logs.
+const atFault Reason = "at fault"
+
+// say logs one of a kind, or counts it; all stands for those that were counted.
+func (r *Refusals) say(kind Refused, now time.Time, one, all error) {
 	k := r.run(kind, now)
 	if k.n > 0 && now.Sub(k.last) > time.Minute {
 		if more := k.n - k.logged; more > 0 {
-			r.log("%v: %d more", &Refusal{Peer: Peer{UID: kind.UID, Transport: kind.Transport}, Reason: kind.Reason}, more)
+			r.log("%v: %d more", all, more)
 		}
 		*k = run{}
 	}
@@ -53,9 +71,9 @@ func (r *Refusals) Add(now time.Time, err *Refusal) {
 	k.last = now
 	if k.n <= 3 {
 		k.logged = k.n
-		r.log("%v", err)
+		r.log("%v", one)
 	} else if powerOfTen(k.n) {
-		r.log("%v, and %d more since the last line", err, k.n-k.logged-1)
+		r.log("%v, and %d more since the last line", one, k.n-k.logged-1)
 		k.logged = k.n
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -37,6 +38,33 @@ func TestRefusals(t *testing.T) {
 	newest := r.Newest()
 	if len(newest) != 64 || newest[0].Time != at.Add(2*time.Minute) || newest[1].UID != 8 || newest[63].UID != 7 {
 		t.Errorf("newest: %d, %+v", len(newest), newest[:2])
+	}
+}
+
+// Who has a grant can connect and misbehave as often as he likes, and must not fill the log by it.
+func TestFaults(t *testing.T) {
+	var lines []string
+	r := NewRefusals(func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) })
+	at, rude := time.Unix(1000, 0), Peer{UID: 7, PID: 99, Transport: Unix}
+	for i := range 12 {
+		r.Fault(at, rude, fmt.Errorf("rubbish %d", i))
+	}
+	r.Fault(at, Peer{UID: 8, Transport: TCP}, errors.New("late"))
+	r.Fault(at.Add(2*time.Minute), rude, errors.New("more rubbish"))
+	want := []string{
+		"closed the connection of uid 7 (pid 99) over unix: rubbish 0",
+		"closed the connection of uid 7 (pid 99) over unix: rubbish 1",
+		"closed the connection of uid 7 (pid 99) over unix: rubbish 2",
+		"closed the connection of uid 7 (pid 99) over unix: rubbish 9, and 6 more since the last line",
+		"closed the connection of uid 8 over tcp: late",
+		"closed connections of uid 7 over unix: 2 more",
+		"closed the connection of uid 7 (pid 99) over unix: more rubbish",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("log:\n%q\nwant\n%q", lines, want)
+	}
+	if r.Total() != 0 || len(r.Newest()) != 0 {
+		t.Errorf("%d of them are on record as refused", r.Total())
 	}
 }
 
