@@ -42,6 +42,7 @@ type conn struct {
 	peer    policy.Peer
 	session *session.Session
 	dirty   bool
+	rest    *loop.Timer // set while the client is not read from; nil until it was so once
 }
 
 // listen takes connections from a listening socket, one a turn, so that nobody keeps the others waiting.
@@ -115,6 +116,10 @@ func (c *conn) ready(ev loop.Events) {
 	if ev&(loop.Readable|loop.HungUp) == 0 || c.session.Fault() != nil {
 		return
 	}
+	if rest := c.session.Rest(); rest > 0 {
+		c.leave(rest, ev)
+		return
+	}
 	n, errno := transfer(unix.SYS_READ, c.fd, c.all.buffer[:])
 	switch {
 	case n > 0:
@@ -122,6 +127,19 @@ func (c *conn) ready(ev loop.Events) {
 	case errno != unix.EAGAIN && errno != unix.EINTR: // the end among them
 		c.close(nil)
 	}
+}
+
+// leave has the client not be read from for a while. One that has gone meanwhile is closed, whatever it sent last.
+func (c *conn) leave(rest time.Duration, ev loop.Events) {
+	if ev&loop.HungUp != 0 {
+		c.close(nil)
+		return
+	}
+	if c.rest == nil {
+		c.rest = c.all.loop.NewTimer(c.touch)
+	}
+	c.rest.Set(c.all.loop.Now() + rest)
+	c.touch()
 }
 
 // turnEnd writes what the turn has put into the outboxes, and closes the sessions that are over.
@@ -150,6 +168,9 @@ func (c *conn) flush() {
 		return
 	}
 	events := loop.Readable
+	if c.rest != nil && c.rest.Pending() {
+		events = 0
+	}
 	if len(c.session.Outbox()) > 0 {
 		events |= loop.Writable
 	}
@@ -168,6 +189,9 @@ func (c *conn) close(why error) {
 		cs.refusals.Fault(time.Now(), c.peer, why)
 	}
 	c.watch.Close()
+	if c.rest != nil {
+		c.rest.Stop()
+	}
 	c.session.Close()
 	c.session = nil
 	closeSocket(c.fd)

@@ -2,11 +2,16 @@ package audiod
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,6 +191,63 @@ func oneTooMany(t *testing.T, addr string, most int) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("one has gone, and another is still refused: %v", err)
+		}
+	}
+}
+
+// Who asks without end is not read from until he has paid for it, so that his requests are not even refused faster than he may make them; and when he
+// goes away meanwhile, all that was his goes.
+func TestAFloodIsNotRead(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, ask := serveUsers(t, uint32(os.Getuid())+1, me.Username)
+	network, where, _ := strings.Cut(addr, ":")
+	conn, err := net.Dial(network, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(native.AppendPacket(nil, 35, native.OpAuth, 1, &native.Auth{Version: 35, Cookie: make([]byte, native.CookieSize)})); err != nil {
+		t.Fatal(err)
+	}
+	// Each of these counts as 21 of the 4000 at once, and 16 are read at a time; 2000 come back in a second.
+	const n, soonest = 240, (240*21 - 4000 - 2*16*21) * time.Second / 2000
+	flood := slices.Repeat(native.AppendPacket(nil, 35, native.OpPlaySample, 2, &native.PlaySample{SinkIndex: native.Invalid, Name: strings.Repeat("x", 4000)}), n)
+	begun := time.Now()
+	go conn.Write(flood)
+	conn.SetReadDeadline(begun.Add(time.Minute))
+	for answers := 0; answers < n; {
+		var head [native.HeaderSize]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			t.Fatalf("after %d answers: %v", answers, err)
+		}
+		payload := make([]byte, binary.BigEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(conn, payload); err != nil {
+			t.Fatal(err)
+		}
+		if op, tag, _, err := native.ParseControl(payload); err != nil || tag == 2 && op != native.OpError {
+			t.Fatalf("answered with %v (%v)", op, err)
+		} else if tag == 2 {
+			answers++
+		}
+	}
+	if took := time.Since(begun); took < soonest {
+		t.Errorf("%d requests were answered in %v, not to be had before %v", n, took, soonest)
+	}
+
+	conn.SetWriteDeadline(time.Now().Add(time.Minute))
+	conn.Write(flood[:len(flood)/4]) // no more than a socket holds
+	conn.Close()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		left := 0
+		ask(func(cs *clients) { left = cs.server.Sessions() })
+		if left == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the connection has gone, its session has not")
 		}
 	}
 }

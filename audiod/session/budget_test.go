@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -102,7 +103,7 @@ func TestBudgetOfRequests(t *testing.T) {
 	}
 	r.connect(otherUID, policy.Playback, 35).must(native.OpStat, nil, new(native.StatReply))
 	r.clock.Advance(time.Second)
-	for i := range requestRate {
+	for i := range requestRate - 1 { // the one too many counts, too
 		if err := c.call(native.OpStat, nil, new(native.StatReply)); err != nil {
 			t.Fatalf("request %d of the next second: %v", i, err)
 		}
@@ -167,6 +168,117 @@ func TestBudgetOfRates(t *testing.T) {
 			t.Errorf("%s: after %d of them: %v", what, n, err)
 		}
 		c.s.Close()
+	}
+}
+
+// Whatever costs the server time is paid for from the budget of requests, and who has spent it is not read from for a while: neither on the connection
+// that did it nor on another of the same user. Nobody else notices.
+func TestBudgetOfWork(t *testing.T) {
+	r := newRig(t)
+	long := native.Text("a", strings.Repeat("x", 4000), "b", strings.Repeat("x", 4000))
+	for what, work := range map[string]struct {
+		most int // times that it may be done at once
+		do   func(t *testing.T, c *client) func()
+	}{
+		"requests that are refused": {2 * maxRequests, func(t *testing.T, c *client) func() {
+			return func() { c.call(native.OpStat, nil, new(native.StatReply)) }
+		}},
+		"long answers": {maxRequests / 2, func(t *testing.T, c *client) func() {
+			c.must(native.OpUpdateClientProplist, &native.UpdateClientProps{Mode: native.UpdateReplace, Props: long}, nil)
+			return func() { c.call(native.OpGetClientInfo, &native.ByIndex{Index: c.s.index}, new(native.ClientInfo)) }
+		}},
+		"events that many read": {maxRequests / 5, func(t *testing.T, c *client) func() {
+			var all []*client
+			for range 64 {
+				all = append(all, r.connect(helperUID, policy.Playback, 35))
+				all[len(all)-1].subscribe()
+			}
+			s := c.create(small())
+			muted := false
+			return func() {
+				muted = !muted
+				c.call(native.OpSetSinkInputMute, &native.SetMute{Index: s.Index, Muted: muted}, nil)
+				for _, other := range all {
+					other.news()
+				}
+			}
+		}},
+		"sound in tiny packets": {32 * maxRequests, func(t *testing.T, c *client) func() { return func() { c.sound(9, []byte{0}) } }},
+		"sound by the megabyte": {maxRequests * soundBytes >> 20, func(t *testing.T, c *client) func() {
+			head, piece := native.AppendHeader(nil, native.Header{Length: 1 << 20, Channel: 9}), make([]byte, 1<<20)
+			return func() { c.s.Feed(head); c.s.Feed(piece) }
+		}},
+		"a byte at a time": {8 * maxRequests, func(t *testing.T, c *client) func() { return func() { c.s.Rest() } }},
+		"connections": {maxRequests / connecting, func(t *testing.T, c *client) func() {
+			return func() { r.open(helperUID, policy.Playback).s.Close() }
+		}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r.clock.Advance(10 * time.Second)
+			c, again := r.connect(helperUID, policy.Playback, 35), r.connect(helperUID, policy.Playback, 35)
+			defer again.s.Close()
+			defer c.s.Close()
+			do := work.do(t, c)
+			r.clock.Advance(10 * time.Second)
+			n := 0
+			for ; c.user().requests.empty(r.clock) == 0; n++ {
+				if n > work.most {
+					t.Fatalf("he may do more than %d at once", work.most)
+				}
+				do()
+			}
+			if n < work.most/4 {
+				t.Errorf("he has to rest after %d, the test is not of what it says", n)
+			}
+			rest := c.s.Rest()
+			if rest <= 0 || again.s.Rest() <= 0 {
+				t.Errorf("after %d he is read from on", n)
+			}
+			if r.connect(otherUID, policy.Playback, 35).s.Rest() != 0 || r.connect(ownerUID, policy.Owner, 35).s.Rest() != 0 {
+				t.Error("others are not read from")
+			}
+			r.clock.Advance(rest)
+			if c.s.Rest() != 0 {
+				t.Error("he is not read from when he has rested")
+			}
+		})
+	}
+
+	owner := r.connect(ownerUID, policy.Owner, 35)
+	for range 2 * maxRequests {
+		owner.call(native.OpStat, nil, new(native.StatReply))
+		owner.sound(9, make([]byte, 1000))
+	}
+	if owner.s.Rest() != 0 {
+		t.Error("the owner has to rest")
+	}
+}
+
+// What programs do, and more of it than any: a full house of streams that are fed every 5 ms, each watched and asked for its clock.
+func TestNobodyRestsForPlaying(t *testing.T) {
+	r := newRig(t)
+	c := r.connect(helperUID, policy.Playback, 35)
+	for range 50 {
+		watcher := r.connect(helperUID, policy.Playback, 35)
+		watcher.subscribe()
+		defer watcher.s.Close()
+	}
+	var streams []native.CreatePlaybackStreamReply
+	for range maxStreams {
+		r.clock.Advance(20 * time.Millisecond)
+		streams = append(streams, c.create(small()))
+	}
+	for range 400 {
+		r.clock.Advance(5 * time.Millisecond)
+		for i, s := range streams {
+			if rest := c.s.Rest(); rest > 0 {
+				t.Fatalf("not read from for %v", rest)
+			}
+			c.sound(s.Channel, make([]byte, 960))
+			if i%16 == 0 {
+				c.must(native.OpGetPlaybackLatency, &native.GetLatency{Channel: s.Channel}, new(native.PlaybackLatency))
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/policy"
@@ -99,6 +100,7 @@ func (c *Session) gather() {
 	for i := range c.pending {
 		c.outbox = native.AppendPacket(c.outbox, c.version, native.OpSubscribeEvent, native.Invalid, &c.pending[i])
 	}
+	c.spend(time.Duration(len(c.pending)) * anEvent)
 	if len(c.pending) > manyEvents { // seldom: it is not kept
 		c.pending, c.told = nil, nil
 	}

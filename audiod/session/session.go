@@ -67,6 +67,7 @@ func (s *Server) Open(peer policy.Peer, grant policy.Grant, recheck func() error
 	c.limit = s.clock.NewTimer(func() { c.fail(errors.New("did not authenticate in time")) })
 	c.limit.Set(s.clock.Now() + authTime)
 	s.sessions = append(s.sessions, c)
+	c.spend(connecting * each)
 	return c
 }
 
@@ -162,6 +163,7 @@ func (c *Session) begin() {
 		c.fail(fmt.Errorf("sound before authentication: %w", native.ErrProtocol))
 		return
 	}
+	c.spend(aSound + time.Duration(h.Length)*each/soundBytes)
 	c.sound = c.receiver(h.Channel) // a packet may cross the stream's deletion on the wire: then it goes nowhere
 	if c.sound != nil && (h.Offset != 0 || h.Seek != native.SeekRelative) {
 		c.sound.seek(h.Offset, h.Seek)
@@ -255,7 +257,9 @@ type request struct {
 
 // reply answers with m, nil for a plain acknowledgement.
 func (c *Session) reply(tag uint32, m native.Message) error {
+	before := len(c.outbox)
 	c.put(native.AppendPacket(c.outbox, c.version, native.OpReply, tag, m))
+	c.spend(time.Duration((len(c.outbox)-before)/replyBytes) * each)
 	return nil
 }
 
