@@ -1,7 +1,11 @@
 package device
 
 import (
+	"errors"
+	"time"
+
 	"github.com/gen2brain/alsa"
+	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/pcm"
 )
@@ -40,6 +44,9 @@ func (c *Cards) OpenAside(dev any, ready func()) {
 
 // begin has p opened by prepare.
 func (c *card) begin(p endpoint, prepare func(endpoint) (substream, error)) error {
+	if c.taken && c.aside != nil {
+		prepare = patiently(prepare)
+	}
 	o := &opening{endpoint: p}
 	work := func() { o.substream, o.err = prepare(p) }
 	c.opening = o
@@ -56,6 +63,21 @@ func (c *card) begin(p endpoint, prepare func(endpoint) (substream, error)) erro
 		c.drop(o)
 	})
 	return ErrSoon
+}
+
+// closingTime is what others have to close a card that they have let go of. WirePlumber says that it has before it has PipeWire do so, and looks through
+// the card's PCMs once more until it notices whose it is.
+const closingTime = 500 * time.Millisecond
+
+// patiently prepares a card that is ours by the arbiter's word, once others have closed it.
+func patiently(prepare func(endpoint) (substream, error)) func(endpoint) (substream, error) {
+	return func(p endpoint) (substream, error) {
+		for deadline := time.Now().Add(closingTime); ; time.Sleep(closingTime / 10) {
+			if s, err := prepare(p); !errors.Is(err, unix.EBUSY) || !time.Now().Before(deadline) {
+				return s, err
+			}
+		}
+	}
 }
 
 // end takes up what has become of the opening.

@@ -2,10 +2,14 @@ package device
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gen2brain/alsa"
+	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/pcm"
 )
@@ -77,6 +81,43 @@ func TestOpensAside(t *testing.T) {
 			if !slices.Equal(d.diary, c.diary) || p.opening != nil {
 				t.Errorf("%q, want %q; on its way: %v", d.diary, c.diary, p.opening)
 			}
+		})
+	}
+}
+
+// TestOthersClose opens a card that is ours while others have it open still: for a while they may.
+func TestOthersClose(t *testing.T) {
+	refused := errors.New("refused")
+	for name, c := range map[string]struct {
+		busy time.Duration
+		then error
+		want error
+		took time.Duration // to open it, at most
+	}{
+		"at once":    {0, nil, nil, 0},
+		"in time":    {closingTime / 2, nil, nil, closingTime/2 + closingTime/10},
+		"never":      {time.Hour, nil, unix.EBUSY, closingTime},
+		"it refuses": {0, refused, refused, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &player{newCard(address{"Fake", 0, false}, nil)}
+				p.arbiter, p.ready = &desk{}, func() {}
+				p.aside = func(work, done func()) { work() }
+				if err := p.take(endpoint{alsa.SoundCard{ID: 3, Name: "Fake"}, alsa.SoundCardDevice{IsPlayback: true}}); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				p.begin(endpoint{}, func(endpoint) (substream, error) {
+					if time.Since(began) < c.busy {
+						return substream{}, fmt.Errorf("opening it: %w", unix.EBUSY)
+					}
+					return substream{}, c.then
+				})
+				if took := time.Since(began); !errors.Is(p.opening.err, c.want) || took > c.took {
+					t.Errorf("%v after %v", p.opening.err, took)
+				}
+			})
 		})
 	}
 }
