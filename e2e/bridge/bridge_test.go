@@ -2,13 +2,14 @@
 package bridge_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	peer := start(t, owner)
 	d := rig.Start(t, owner, "--allow", helper.Name, "--device", "pulse:"+peer.Unix, "--mic", helper.Name+"=allow")
 	tone := sound.Tone{Freq: 997, DB: -12}
-	short, long := file(t, sound.Sine(44100, 2, 2*time.Second, tone.Freq, tone.DB)), file(t, sound.Sine(48000, 2, 12*time.Second, tone.Freq, tone.DB))
+	short, long := file(t, sound.Sine(44100, 2, 2*time.Second, tone.Freq, tone.DB)), file(t, sound.Sine(48000, 2, time.Minute, tone.Freq, tone.DB))
 
 	hurry(append(peer.PIDs, d.Keeper, rig.Worker(d.Keeper))...)
 	asleep := awake(t, peer, owner, "out")
@@ -58,9 +59,8 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 		sound.Hear(t, s, 1, -70, tone)
 	})
 	t.Run("is shown", func(t *testing.T) {
-		done := background(t, helper, d.TCP, "paplay", short)
-		defer done()
-		need.Eventually(t, 5*time.Second, func() string {
+		defer background(t, helper, d.TCP, "paplay", long)()
+		need.Eventually(t, time.Minute, func() string {
 			for _, in := range inputs(t, peer, owner) {
 				if in.Props["application.name"] == "paplay ("+helper.Name+")" && strings.Contains(in.Props["media.name"], "sa-tone") && !in.Corked {
 					return ""
@@ -74,7 +74,7 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	if peer.Name == "PulseAudio" { // PipeWire 0.3.65 lets nobody end a stream, not even paplay's
 		t.Run("is ended", func(t *testing.T) { ended(t, peer, d, owner, helper, long) })
 	}
-	need.Eventually(t, 5*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if n := len(d.Status(t).Streams); n > 0 {
 			return "the last player's stream is still there"
 		}
@@ -83,6 +83,12 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	t.Run("records", func(t *testing.T) { // the server's default source is its sink's monitor
 		s := unstalled(t, func() sound.Sound {
 			defer background(t, owner, peer.Unix, "paplay", long)()
+			need.Eventually(t, time.Minute, func() string {
+				if !slices.ContainsFunc(inputs(t, peer, owner), func(in stream) bool { return strings.Contains(in.Props["media.name"], "sa-tone") && !in.Corked }) {
+					return "the owner's player does not play"
+				}
+				return ""
+			})
 			return record(t, helper, d.Unix, "parec", 2*time.Second)
 		})
 		s = s.Cut(s.Rate/2, s.Frames()-s.Rate/10)
@@ -98,10 +104,10 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 			}
 			return "nothing plays at the server"
 		}
-		need.Eventually(t, 5*time.Second, playing)
+		need.Eventually(t, time.Minute, playing)
 		asleep()
 		peer.Stop()
-		need.Eventually(t, 5*time.Second, func() string {
+		need.Eventually(t, time.Minute, func() string {
 			if playing() == "" {
 				return "without the server it plays on"
 			}
@@ -109,9 +115,9 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 		})
 		peer.Start()
 		hurry(peer.PIDs...)
-		need.Eventually(t, 5*time.Second, playing)
+		need.Eventually(t, time.Minute, playing)
 		ear := listen(t, peer, owner)
-		need.Eventually(t, 5*time.Second, playing)
+		need.Eventually(t, time.Minute, playing)
 		time.Sleep(time.Second) // of sound to listen to
 		s := ear()
 		done()
@@ -149,14 +155,14 @@ func awake(t *testing.T, peer *rig.Peer, owner need.User, sink string) (done fun
 		}
 		return ""
 	}
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		if info() == "" {
 			return "there is no sink " + sink
 		}
 		return ""
 	})
 	done = background(t, owner, peer.Unix, "pacat", "--device="+sink, "--latency-msec=50", "/dev/zero")
-	need.Eventually(t, 10*time.Second, func() string {
+	need.Eventually(t, time.Minute, func() string {
 		var latency int
 		one := info()
 		if _, after, ok := strings.Cut(one, "Latency: "); !ok || !strings.Contains(one, "State: RUNNING") {
@@ -225,7 +231,7 @@ func kill(t *testing.T, peer *rig.Peer, op native.Op, s stream) {
 // shows waits until the owner's mixer shows a stream that helper plays.
 func shows(t *testing.T, peer *rig.Peer, owner, helper need.User) (in stream) {
 	t.Helper()
-	need.Eventually(t, 5*time.Second, func() (lack string) {
+	need.Eventually(t, time.Minute, func() (lack string) {
 		var ok bool
 		if in, ok = ours(inputs(t, peer, owner), helper); !ok || in.Corked {
 			return fmt.Sprintf("the server's mixer shows %+v", in)
@@ -242,7 +248,7 @@ func turned(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User
 	device := "pulse:" + helper.Name
 	both := func(volume float64, muted bool) {
 		t.Helper()
-		need.Eventually(t, 5*time.Second, func() string {
+		need.Eventually(t, time.Minute, func() string {
 			in, _ := ours(inputs(t, peer, owner), helper)
 			for _, dev := range d.Status(t).Devices {
 				switch {
@@ -271,7 +277,7 @@ func turned(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User
 func ended(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User, long string) {
 	gone := func(kind string) {
 		t.Helper()
-		need.Eventually(t, 5*time.Second, func() string {
+		need.Eventually(t, time.Minute, func() string {
 			if s, ok := ours(streams(t, peer, owner, kind), helper); ok {
 				return fmt.Sprintf("%+v is still there", s)
 			}
@@ -296,7 +302,7 @@ func ended(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User,
 	for range 2 {
 		done = background(t, helper, d.Unix, "parec", "--raw", "--client-name=Call", "/dev/null")
 		var out stream
-		need.Eventually(t, 5*time.Second, func() (lack string) {
+		need.Eventually(t, time.Minute, func() (lack string) {
 			var ok bool
 			if out, ok = ours(outputs(t, peer, owner), helper); !ok || out.Props["application.name"] != "Call ("+helper.Name+")" {
 				return fmt.Sprintf("the server's mixer shows %+v", out)
@@ -396,27 +402,38 @@ func listen(t *testing.T, peer *rig.Peer, owner need.User) (ear func() sound.Sou
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	need.Eventually(t, 10*time.Second, func() string { return r.lacks(time.Time{}) })
+	need.Eventually(t, time.Minute, func() string { return r.lacks(time.Time{}) })
 	return func() sound.Sound {
 		const onItsWay = 200 * time.Millisecond // from the sink to parec, and from there to here
 		until := time.Now().Add(onItsWay)
-		need.Eventually(t, 10*time.Second, func() string { return r.lacks(until) })
+		need.Eventually(t, time.Minute, func() string { return r.lacks(until) })
 		stop()
 		cmd.Wait()
 		return decode(t, r.raw)
 	}
 }
 
-// record is what a client hears of its microphone in a while.
+// record is so much of what a client hears of its microphone.
 func record(t *testing.T, u need.User, addr, name string, d time.Duration) sound.Sound {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), d)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	cmd := client(ctx, u, addr, name, "--raw", "--format=s16le", "--rate=48000", "--channels=2", "--latency-msec=50")
-	var raw bytes.Buffer
-	cmd.Stdout = &raw
-	cmd.Run()
-	return decode(t, raw.Bytes())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, 4*48000*d/time.Second)
+	_, err = io.ReadFull(out, raw)
+	stop()
+	cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, raw)
 }
 
 func decode(t *testing.T, raw []byte) sound.Sound {
