@@ -61,12 +61,12 @@ func (s *Server) entitle(u *user) {
 	var play, record titles
 	for _, p := range s.streams {
 		if p.session.user == u {
-			play.add(p.props, p.input.Corked())
+			play.add(p.label, p.input.Corked())
 		}
 	}
 	for _, r := range s.records {
 		if r.session.user == u {
-			record.add(r.props, r.output.Corked())
+			record.add(r.label, r.output.Corked())
 		}
 	}
 	whose := strings.TrimPrefix(u.name, s.runs+"-") // a helper is called for his owner and the profile
@@ -82,12 +82,23 @@ func (s *Server) entitle(u *user) {
 
 // titles is the streams that are to be shown as one: those that run or, when none does, all.
 type titles struct {
-	all, running []native.PropList
+	all, running []label
 }
 
-func (t *titles) add(props native.PropList, corked bool) {
-	if t.all = append(t.all, props); !corked {
-		t.running = append(t.running, props)
+// label is what a stream adds to a title. It is made when the stream's properties change, since every event of any stream asks for those of all.
+type label struct{ program, media, icon string }
+
+func labelOf(props native.PropList) label {
+	text := func(key string) string {
+		text, _ := props.Get(key)
+		return text
+	}
+	return label{native.Clean(text("application.name")), native.Clean(text("media.name")), iconName(text("application.icon_name"))}
+}
+
+func (t *titles) add(l label, corked bool) {
+	if t.all = append(t.all, l); !corked {
+		t.running = append(t.running, l)
 	}
 }
 
@@ -96,13 +107,13 @@ func (t *titles) sum(whose string) Title {
 	if len(list) == 0 {
 		list = t.all
 	}
-	programs, media := texts(list, "application.name"), texts(list, "media.name")
+	programs := texts(list, func(l label) string { return l.program })
+	media := texts(list, func(l label) string { return l.media })
 	title := Title{Name: whose, What: native.Clean(strings.Join(media, ", "))}
 	switch {
 	case len(programs) == 1:
 		title.Name = fmt.Sprintf("%s (%s)", programs[0], whose)
-		icon, _ := list[0].Get("application.icon_name")
-		title.Icon = iconName(icon)
+		title.Icon = list[0].icon
 	case len(programs) > 1:
 		title.Name = fmt.Sprintf("%d programs (%s)", len(programs), whose)
 	}
@@ -112,11 +123,10 @@ func (t *titles) sum(whose string) Title {
 	return title
 }
 
-// texts is the different texts that streams have under a key, cleaned, in their order.
-func texts(streams []native.PropList, key string) (all []string) {
-	for _, props := range streams {
-		text, _ := props.Get(key)
-		if text = native.Clean(text); text != "" && !slices.Contains(all, text) {
+// texts is the different texts of streams, in their order.
+func texts(streams []label, of func(label) string) (all []string) {
+	for _, l := range streams {
+		if text := of(l); text != "" && !slices.Contains(all, text) {
 			all = append(all, text)
 		}
 	}

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,5 +107,27 @@ func TestPersonalMicrophones(t *testing.T) {
 	one.must(native.OpGetSourceInfoList, nil, &sources)
 	if len(sources) != 1 || sources[0].Name != microphoneName {
 		t.Errorf("a helper sees %+v", sources)
+	}
+}
+
+// An event of one stream does not have the texts of all looked through, which may be kilobytes each: it would cost everybody's sound milliseconds.
+func TestTitlesAreCheap(t *testing.T) {
+	r := newRig(t)
+	r.server.Personal(func(string) *Own {
+		return &Own{Sink: mixer.NewSink(r.clock, devicetest.New(r.clock, device.Config{}), t.Logf), Playing: func(Title) {}, Recording: func(Title) {}}
+	})
+	c := r.connect(helperUID, policy.Playback, 35)
+	long := strings.Repeat("\x01", 3900)
+	var s native.CreatePlaybackStreamReply
+	for i := range uint32(maxStreams) {
+		r.clock.Advance(time.Second)
+		m := small()
+		m.SyncID = 1 + i
+		m.Props = native.Text("application.name", fmt.Sprint(long, "program ", i), "media.name", fmt.Sprint(long, "tune ", i))
+		s = c.create(m)
+	}
+	p := r.server.stream(s.Index)
+	if n := testing.AllocsPerRun(100, func() { r.server.announce(native.EventSinkInput|native.EventChange, s.Index, p.session) }); n > maxStreams {
+		t.Errorf("%v allocations for an event of one of %d streams", n, maxStreams)
 	}
 }

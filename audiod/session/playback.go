@@ -24,6 +24,7 @@ type playback struct {
 	input   *mixer.Input
 	format  native.FormatInfo
 	props   native.PropList
+	label   label  // made of them
 	key     string // in stream-restore
 	drains  drains
 	full    bool // the last sound did not find room
@@ -158,6 +159,7 @@ func (c *Session) synced(id uint32) *playback {
 // adopt numbers p and enters it in the lists.
 func (c *Session) adopt(p *playback) {
 	p.channel, p.index = c.free(), c.server.number(c.user)
+	p.label = labelOf(p.props)
 	for len(c.streams) <= int(p.channel) {
 		c.streams = append(c.streams, nil)
 	}
@@ -329,11 +331,17 @@ func (c *Session) updateStreamProps(r *request, m *native.UpdateStreamProps) err
 	return c.describe(p, r.tag, m.Mode, m.Props)
 }
 
-// describe changes a stream's properties, acknowledges it, and tells whoever may know of the stream.
+// describe changes a stream's properties.
 func (c *Session) describe(p *playback, tag uint32, mode native.UpdateMode, props native.PropList) error {
 	if err := p.props.Update(mode, props); err != nil {
 		return err
 	}
+	p.label = labelOf(p.props)
+	return c.changed(p, tag)
+}
+
+// changed acknowledges a change of a stream, and tells whoever may know of the stream.
+func (c *Session) changed(p *playback, tag uint32) error {
 	c.reply(tag, nil)
 	c.server.announce(native.EventSinkInput|native.EventChange, p.index, p.session)
 	return nil
@@ -363,7 +371,7 @@ func (c *Session) setInputVolume(r *request, m *native.SetVolume) error {
 		return native.ErrInvalid
 	}
 	p.remember()
-	return c.describe(p, r.tag, native.UpdateReplace, nil)
+	return c.changed(p, r.tag)
 }
 
 func (c *Session) setInputMute(r *request, m *native.SetMute) error {
@@ -373,7 +381,7 @@ func (c *Session) setInputMute(r *request, m *native.SetMute) error {
 	}
 	p.input.SetMuted(m.Muted)
 	p.remember()
-	return c.describe(p, r.tag, native.UpdateReplace, nil)
+	return c.changed(p, r.tag)
 }
 
 // visible is the sink input of that index if the client may know of it, else nil.

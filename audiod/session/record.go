@@ -31,6 +31,7 @@ type record struct {
 	output  *mixer.Output
 	format  native.FormatInfo
 	props   native.PropList
+	label   label     // made of them
 	key     string    // in stream-restore
 	since   time.Time // when it began to hear a microphone; zero while it does not
 }
@@ -209,6 +210,7 @@ func (c *Session) adoptRecord(r *record) {
 		c.records = append(c.records, nil)
 	}
 	c.records[slot] = r
+	r.label = labelOf(r.props)
 	r.channel, r.index = uint32(slot), c.server.number(c.user)
 	c.server.records = append(c.server.records, r)
 	c.user.streams++
@@ -352,11 +354,17 @@ func (c *Session) removeRecordProps(r *request, m *native.RemoveStreamProps) err
 	return c.describeRecord(rec, r.tag, native.UpdateReplace, nil)
 }
 
-// describeRecord changes a stream's properties, acknowledges it, and tells whoever may know of the stream.
+// describeRecord changes a stream's properties.
 func (c *Session) describeRecord(rec *record, tag uint32, mode native.UpdateMode, props native.PropList) error {
 	if err := rec.props.Update(mode, props); err != nil {
 		return err
 	}
+	rec.label = labelOf(rec.props)
+	return c.changedRecord(rec, tag)
+}
+
+// changedRecord acknowledges a change of a stream, and tells whoever may know of the stream.
+func (c *Session) changedRecord(rec *record, tag uint32) error {
 	c.reply(tag, nil)
 	c.server.announce(native.EventSourceOutput|native.EventChange, rec.index, rec.session)
 	return nil

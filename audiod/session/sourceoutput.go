@@ -75,7 +75,7 @@ func (c *Session) setOutputVolume(r *request, m *native.SetVolume) error {
 		return native.ErrInvalid
 	}
 	rec.remember()
-	return c.describeRecord(rec, r.tag, native.UpdateReplace, nil)
+	return c.changedRecord(rec, r.tag)
 }
 
 func (c *Session) setOutputMute(r *request, m *native.SetMute) error {
@@ -85,7 +85,7 @@ func (c *Session) setOutputMute(r *request, m *native.SetMute) error {
 	}
 	rec.output.SetMuted(m.Muted)
 	rec.remember()
-	return c.describeRecord(rec, r.tag, native.UpdateReplace, nil)
+	return c.changedRecord(rec, r.tag)
 }
 
 // remember keeps the volume and mute that the stream has now for its program.
