@@ -46,6 +46,7 @@ func TestCards(t *testing.T) {
 	t.Run("volume", m.volume)
 	t.Run("calm", m.calm)
 	t.Run("reserved", m.reserved)
+	t.Run("wired", m.wired)
 	t.Run("patience", m.patience)
 	t.Run("plugged", m.plugged)
 	t.Run("remembered", m.remembered)

@@ -18,7 +18,7 @@ import (
 )
 
 // packages are what the guest has besides Debian's minimal base. busybox-static and kmod also build the initramfs.
-var packages = []string{"alsa-utils", "pulseaudio-utils", "sudo", "procps", "sox", "libasound2-plugins", "iproute2", "kmod", "busybox-static", "udev", "strace", "dbus", "pulseaudio"}
+var packages = []string{"alsa-utils", "pulseaudio-utils", "sudo", "procps", "sox", "libasound2-plugins", "iproute2", "kmod", "busybox-static", "udev", "strace", "dbus", "pulseaudio", "pipewire", "wireplumber"}
 
 // early are the modules without which the guest cannot reach its root.
 var early = []string{"virtio_pci", "9p", "9pnet_virtio", "overlay"}
