@@ -190,7 +190,7 @@ func (c remote) drive(t *testing.T, d *rig.Daemon, u need.User, addr string) {
 	c.seek(r, 6)
 	played(frames(d), 1500*time.Millisecond)
 	c.quit(r)
-	if err := wait(cmd, 10*time.Second); err != nil {
+	if err := wait(cmd, time.Minute); err != nil {
 		t.Errorf("the player ended with %v", err)
 	}
 
