@@ -123,7 +123,9 @@ func (c *conn) ready(ev loop.Events) {
 	n, errno := transfer(unix.SYS_READ, c.fd, c.all.buffer[:])
 	switch {
 	case n > 0:
-		c.session.Feed(c.all.buffer[:n])
+		if c.session.Feed(c.all.buffer[:n]); c.dirty {
+			c.flush() // an answer does not wait until the others have been read
+		}
 	case errno != unix.EAGAIN && errno != unix.EINTR: // the end among them
 		c.close(nil)
 	}
@@ -142,7 +144,7 @@ func (c *conn) leave(rest time.Duration, ev loop.Events) {
 	c.touch()
 }
 
-// turnEnd writes what the turn has put into the outboxes, and closes the sessions that are over.
+// turnEnd writes what the turn has put into the outboxes and is not written yet, and closes the sessions that are over.
 func (cs *clients) turnEnd() {
 	for i := 0; i < len(cs.dirty); i++ {
 		c := cs.dirty[i]

@@ -46,6 +46,7 @@ type Loop struct {
 	stopped bool
 	pinned  bool
 	events  [64]unix.EpollEvent
+	waited  [1]unix.PollFd // the epoll descriptor, while pinned
 
 	mu     sync.Mutex
 	posted []func()
@@ -202,15 +203,13 @@ func (l *Loop) Run() error {
 func (l *Loop) polled() error {
 	var failed error
 	err := l.raw.Read(func(uintptr) (done bool) { // false: wait until something is ready, and call again
-		for !l.stopped && !l.pinned {
-			n, idle, err := l.next()
-			if failed = err; err != nil {
-				return true
-			}
+		for idle := false; !l.stopped && !l.pinned; {
 			if idle {
 				return false
 			}
-			l.turn(l.events[:n])
+			if idle, failed = l.turn(); failed != nil {
+				return true
+			}
 		}
 		return true
 	})
@@ -219,35 +218,30 @@ func (l *Loop) polled() error {
 
 // unpolled turns until the loop is not pinned any more, and waits on its own thread.
 func (l *Loop) unpolled() error {
-	for !l.stopped && l.pinned {
-		n, idle, err := l.next()
-		if err == nil && idle {
-			n, err = l.wait()
+	for idle := false; !l.stopped && l.pinned; {
+		if idle {
+			if err := l.wait(); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+		var err error
+		if idle, err = l.turn(); err != nil {
 			return err
 		}
-		l.turn(l.events[:n])
 	}
 	return nil
 }
 
-// next fetches the n events that the next turn is to deal with; idle is true when there is none yet and no timer is due, and the alarm is set.
-func (l *Loop) next() (n int, idle bool, err error) {
-	if n, err = l.ready(); err != nil {
-		return 0, false, err
-	}
-	if at, set := l.timers.next(); n == 0 && !(set && at <= l.Now()) {
-		return 0, true, l.arm(at)
-	}
-	return n, false, nil
-}
-
-func (l *Loop) turn(events []unix.EpollEvent) {
+// turn does what there is to do now. idle is true when no descriptor was ready and no timer is due; then the alarm is set.
+func (l *Loop) turn() (idle bool, err error) {
 	l.takePosted()
 	l.timers.fire(l.Now())
-	for i := range events {
-		ev := &events[i]
+	n, err := l.ready()
+	if err != nil {
+		return false, err
+	}
+	for i := range n {
+		ev := &l.events[i]
 		if w := l.watches[ev.Fd]; w != nil && w.gen == uint32(ev.Pad) {
 			w.f(Events(ev.Events))
 		}
@@ -255,27 +249,32 @@ func (l *Loop) turn(events []unix.EpollEvent) {
 	for _, f := range l.turnEnd {
 		f()
 	}
+	at, set := l.timers.next()
+	if n > 0 || set && at <= l.Now() {
+		return false, nil
+	}
+	return true, l.arm(at)
 }
 
-// ready fetches the descriptors that are ready now, and wait those that are as soon as there are any.
-func (l *Loop) ready() (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-	return fetched(n, errno)
-}
-
-func (l *Loop) wait() (int, error) {
-	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), ^uintptr(0), 0, 0)
-	return fetched(n, errno)
-}
-
-func fetched(n uintptr, errno unix.Errno) (int, error) {
+// ready fetches the events of the n descriptors that are ready now.
+func (l *Loop) ready() (n int, err error) {
+	got, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
 	switch errno {
 	case 0:
-		return int(n), nil
+		return int(got), nil
 	case unix.EINTR:
 		return 0, nil
 	}
 	return 0, fmt.Errorf("epoll_wait: %w", errno)
+}
+
+// wait returns when a descriptor is ready, or sooner.
+func (l *Loop) wait() error {
+	l.waited[0] = unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN}
+	if _, err := unix.Poll(l.waited[:], -1); err != nil && err != unix.EINTR {
+		return fmt.Errorf("poll: %w", err)
+	}
+	return nil
 }
 
 // arm sets the alarm to go off at a time to come, or never when at is 0: with no timer set an idle loop sleeps for good.

@@ -207,13 +207,17 @@ func TestHungUpComesUnasked(t *testing.T) {
 
 func TestTheTurnEndsWithItsHooks(t *testing.T) {
 	l := newLoop(t)
+	ours, theirs := pair(t)
 	var order []string
 	l.AtTurnEnd(func() { order = append(order, "end") })
-	l.NewTimer(func() { order = append(order, "timer"); l.Stop() }).Set(0)
+	l.NewTimer(func() { order = append(order, "timer"); unix.Write(theirs, []byte{1}) }).Set(0)
+	if _, err := l.Watch(ours, Readable, func(Events) { order = append(order, "descriptor"); l.stopped = true }); err != nil {
+		t.Fatal(err)
+	}
 	l.Post(func() { order = append(order, "posted") })
 	run(t, l)
-	if len(order) < 3 || order[0] != "posted" || order[1] != "timer" || order[2] != "end" {
-		t.Errorf("a turn went %v", order)
+	if want := []string{"posted", "timer", "descriptor", "end"}; !slices.Equal(order, want) {
+		t.Errorf("a turn went %v, want %v", order, want)
 	}
 }
 

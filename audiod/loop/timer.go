@@ -2,7 +2,8 @@
 // side goroutines, and calls back. All state that callbacks touch belongs to it, so none of it needs a lock.
 //
 // A turn goes: posted results ► due timers ► ready descriptors ► the turn-end hooks, which write what the others collected.
-// Timers come before descriptors so that a flood of packets never delays the audio cycle by more than one turn.
+// Timers come before descriptors so that a flood of packets never delays the audio cycle by more than one turn; descriptors are
+// looked at when the timers have been, so that a request sent during an audio cycle is answered before what the cycle has to say is written.
 //
 // Hand is the twin for tests: the same timers on a clock that moves only when told to.
 package loop

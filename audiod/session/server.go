@@ -4,8 +4,8 @@
 //	                    └─► control: decode ─► check the grant ─► act ─► reply into the outbox
 //	mixer ─► Listener ─► REQUEST, STARTED, UNDERFLOW, … into the outbox
 //
-// No session sees a descriptor: a connection feeds it what was read and writes what Outbox holds, once a turn of the loop. So a
-// test drives a whole server by hand. Everything belongs to the loop's goroutine.
+// No session sees a descriptor: a connection feeds it what was read and writes what Outbox holds, then and at the end of a turn of the
+// loop. So a test drives a whole server by hand. Everything belongs to the loop's goroutine.
 package session
 
 import (
