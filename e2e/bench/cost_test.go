@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"sandbox-audio/e2e/need"
 )
 
 // A steady load: how long it is waited until every stream plays (PulseAudio's idle null sink is 2 s ahead, so its first stream begins that late),
@@ -12,6 +14,12 @@ const (
 	patience = 6 * time.Second
 	settling = 1500 * time.Millisecond
 	measured = 3 * time.Second
+)
+
+// A round in which the machine stood still for so long says nothing of a server, whichever it is, and is done again, up to so many times.
+const (
+	longestStall = 5 * time.Millisecond
+	mostTries    = 3
 )
 
 // BenchmarkLoad is what streams cost: 16 bits stereo, over Unix sockets, tlength 100 ms where nothing is said, with latency to be adjusted.
@@ -38,7 +46,7 @@ func BenchmarkLoad(b *testing.B) {
 						if k.streams > 32 && s.name == "PulseAudio" { // which plays no more, and lets the others wait
 							continue
 						}
-						r, err := s.steady(b, play)
+						r, err := s.unstalled(b, play)
 						if err != nil {
 							b.Fatalf("%s: %v", s.name, err)
 						}
@@ -125,6 +133,18 @@ func sum(rounds []steadiness) (sum steadiness) {
 	sum.switches = of(func(r steadiness) float64 { return r.switches })
 	sum.pss = of(func(r steadiness) float64 { return r.pss })
 	return sum
+}
+
+// unstalled is steady, once the machine did not stand still meanwhile, or the last try.
+func (s *server) unstalled(b *testing.B, play order) (r steadiness, err error) {
+	for range mostTries {
+		longest := need.Stalls()
+		r, err = s.steady(b, play)
+		if longest() < longestStall || err != nil {
+			break
+		}
+	}
+	return r, err
 }
 
 // steady has the load play, measures the server for a while, and then so many round trips as the order says. An error is the server's refusal.
