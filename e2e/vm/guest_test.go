@@ -68,8 +68,8 @@ func TestGuest(t *testing.T) {
 	}
 	// Silence behind the tone, since snd-aloop plays a moment of it when a buffer begins to drain. Nothing waits for the host's files while
 	// that is recorded: the guest's time leaps meanwhile.
-	g.Must(t, `sox /job/tone.wav /tmp/padded.wav pad 0 1 && arecord --version && aplay -q -D hw:Intel /job/tone.wav && aplay -q -D hw:I82801AAICH /job/tone.wav && aplay -q -D hw:Audio /job/tone.wav &&
-		{ arecord -q -D hw:Loopback,1 -f S16_LE -r 48000 -c 2 -d 4 --buffer-time 1000000 /tmp/loop.wav & } &&
+	g.Must(t, `sox /job/tone.wav /tmp/padded.wav pad 0 1 && arecord --version && grep --version && sleep 0.02 && aplay -q -D hw:Intel /job/tone.wav && aplay -q -D hw:I82801AAICH /job/tone.wav && aplay -q -D hw:Audio /job/tone.wav &&
+		{ arecord -q -D hw:Loopback,1 -f S16_LE -r 48000 -c 2 -d 6 --buffer-time 1000000 /tmp/loop.wav & } &&
 		until grep -q RUNNING /proc/asound/Loopback/pcm1c/sub0/status; do sleep 0.02; done && aplay -q -D hw:Loopback,0 --buffer-time 1000000 /tmp/padded.wav && wait && cp /tmp/loop.wav /job`)
 	g.Close()
 	for file, card := range map[string]string{g.CardWAV(0): "HDA", g.CardWAV(1): "AC97", g.CardWAV(2): "USB", g.Shared("loop.wav"): "Loopback"} {
