@@ -240,16 +240,11 @@ func TestAFloodIsNotRead(t *testing.T) {
 	conn.SetWriteDeadline(time.Now().Add(time.Minute))
 	conn.Write(flood[:len(flood)/4]) // no more than a socket holds
 	conn.Close()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	until(t, "the session to go, as its connection has", func() bool {
 		left := 0
 		ask(func(cs *clients) { left = cs.server.Sessions() })
-		if left == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the connection has gone, its session has not")
-		}
-	}
+		return left == 0
+	})
 }
 
 // Who has no grant is closed unread: no session is begun, whatever he sends, and the refusal is on record.
