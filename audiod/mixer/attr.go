@@ -65,7 +65,8 @@ func (a BufferAttr) fix(spec pcm.Spec, mode LatencyMode, grant func(wish time.Du
 	case EarlyRequests:
 		wish = minreq
 	case AdjustLatency:
-		if wish /= 2; tlength >= 3*minreq {
+		wish /= 2
+		if tlength >= 3*minreq {
 			wish = (tlength - minreq) / 2
 		}
 	}
