@@ -74,12 +74,7 @@ func desktop(t *testing.T, start func(testing.TB, need.User) *rig.Peer) {
 	if peer.Name == "PulseAudio" { // PipeWire 0.3.65 lets nobody end a stream, not even paplay's
 		t.Run("is ended", func(t *testing.T) { ended(t, peer, d, owner, helper, long) })
 	}
-	need.Eventually(t, time.Minute, func() string {
-		if n := len(d.Status(t).Streams); n > 0 {
-			return "the last player's stream is still there"
-		}
-		return ""
-	})
+	over(t, d)
 	t.Run("records", func(t *testing.T) { // the server's default source is its sink's monitor
 		s := unstalled(t, func() sound.Sound {
 			defer background(t, owner, peer.Unix, "paplay", long)()
@@ -273,6 +268,28 @@ func turned(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User
 	both(100, false)
 }
 
+// over waits until the helper's last stream has gone from the daemon: at the server what it played may sound a moment longer.
+func over(t *testing.T, d *rig.Daemon) {
+	t.Helper()
+	need.Eventually(t, time.Minute, func() string {
+		if all := d.Status(t).Streams; len(all) > 0 {
+			return fmt.Sprintf("the last player's stream is still there: %+v", all)
+		}
+		return ""
+	})
+}
+
+// plays waits until the daemon has a stream that plays.
+func plays(t *testing.T, d *rig.Daemon) {
+	t.Helper()
+	need.Eventually(t, time.Minute, func() string {
+		if all := d.Status(t).Streams; len(all) != 1 || all[0].State != "playing" {
+			return fmt.Sprintf("no one stream plays: %+v", all)
+		}
+		return ""
+	})
+}
+
 // ended has the helper's streams ended in the owner's mixer, and others made in their place.
 func ended(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User, long string) {
 	gone := func(kind string) {
@@ -288,13 +305,16 @@ func ended(t *testing.T, peer *rig.Peer, d *rig.Daemon, owner, helper need.User,
 			t.Errorf("ended by the owner, it is there again: %+v", s)
 		}
 	}
+	over(t, d)
 	done := background(t, helper, d.Unix, "paplay", long)
+	plays(t, d)
 	kill(t, peer, native.OpKillSinkInput, shows(t, peer, owner, helper))
 	gone("sink-inputs")
 	if st := d.Status(t); len(st.Streams) != 1 {
 		t.Errorf("the helper's player has ended with it: %+v", st.Streams)
 	}
 	done()
+	over(t, d)
 	done = background(t, helper, d.Unix, "paplay", long)
 	shows(t, peer, owner, helper)
 	done()
