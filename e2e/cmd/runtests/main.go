@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"sandbox-audio/e2e/need"
@@ -46,6 +47,11 @@ func main() {
 	}
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt) // also so that tests get it, which a shell's background job ignores
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		if signal.Ignored(s) { // there as well, or by nohup(1)
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	go func() {
 		<-interrupted
 		os.Exit(130)
