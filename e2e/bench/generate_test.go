@@ -18,9 +18,9 @@ const (
 	frame    = 4  // bytes, 16 bits stereo
 )
 
-// order is what the load is to do next; all but Play and Stop leave the streams that play as they are.
+// order is what the load is to do next; all but play, end and stop leave the streams that play as they are.
 type order struct {
-	Do      string // "play", "count", "probe", "open", "connect" or "stop"
+	Do      string // "play", "count", "probe", "open", "connect", "end" or "stop"
 	Address string // of connect, where it is not that of the rest
 	Streams int    // of play
 	Rate    int
@@ -100,6 +100,10 @@ func (l *load) carryOut(o order) (did outcome, err error) {
 			c.Close()
 		}
 		did.PerSecond = float64(n) / time.Since(began).Seconds()
+	case "end": // the last stream
+		last := len(l.streams) - 1
+		err = l.conns[last%len(l.conns)].end(l.streams[last])
+		l.streams = l.streams[:last]
 	case "stop":
 		for _, c := range l.conns {
 			c.Close()

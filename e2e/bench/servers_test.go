@@ -15,6 +15,7 @@ type server struct {
 	unix, tcp string // its addresses
 	pids      []int
 	load      *generator
+	probe     *generator // another program
 }
 
 // servers starts fresh ones, so that what they hold is of this benchmark: ours first, with a device that keeps time and is silent, the twin of
@@ -40,6 +41,7 @@ func ours(b *testing.B, owner need.User, args ...string) *server {
 // ready gives s its processor, and the load on another.
 func (s *server) ready(b *testing.B, owner need.User) {
 	s.load = newGenerator(b, owner, executable(b), s.unix)
+	s.probe = newGenerator(b, owner, executable(b), s.unix)
 	pin(b, 0, s.pids)
 }
 
