@@ -70,7 +70,7 @@ type facts struct {
 
 // NewPlan reads the machine and decides. It changes nothing. The caller must be the owner: see AsOwner.
 func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
-	f, err := readFacts(owner, req.Profile)
+	f, err := readFacts(owner, req.Profile, config)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func NewPlan(req Request, owner Account, config Config) (*Plan, error) {
 	return p, err
 }
 
-func readFacts(owner Account, profile string) (f facts, err error) {
+func readFacts(owner Account, profile string, config Config) (f facts, err error) {
 	f.owner = owner
 	if f.profile, err = FindProfile(owner, profile); err != nil {
 		return f, err
@@ -98,11 +98,14 @@ func readFacts(owner Account, profile string) (f facts, err error) {
 	if err != nil {
 		return f, fmt.Errorf("the helper %s: %w; %s", f.profile.Helper, err, repair)
 	}
-	daemon, err := accountByName(f.profile.daemonUser())
-	if err != nil {
-		return f, fmt.Errorf("the sound daemon's user %s: %w; %s", f.profile.daemonUser(), err, repair)
+	f.daemonUID = owner.UID
+	if user := f.profile.daemonUser(); user != owner.Name {
+		daemon, err := accountByName(user)
+		if err != nil {
+			return f, fmt.Errorf("the sound daemon's user %s: %w; %s", user, err, repair)
+		}
+		f.daemonUID = daemon.UID
 	}
-	f.daemonUID = daemon.UID
 	st, err := os.Lstat(f.profile.Entry)
 	if err != nil {
 		return f, fmt.Errorf("the entry program: %w; %s", err, repair)
@@ -118,12 +121,14 @@ func readFacts(owner Account, profile string) (f facts, err error) {
 		if p.OwnerUID != owner.UID {
 			continue
 		}
-		f.helpers = append(f.helpers, p.Helper)
-		config, err := LoadConfig(p.Name)
-		if err != nil {
-			return f, err
+		of := config
+		if p.Name != profile {
+			if of, err = LoadConfig(p.Name); err != nil {
+				return f, err
+			}
 		}
-		f.rules = append(f.rules, config.daemonRules(p.Helper)...)
+		f.helpers = append(f.helpers, p.Helper)
+		f.rules = append(f.rules, of.daemonRules(p.Helper)...)
 	}
 	if f.self, err = os.Executable(); err != nil {
 		return f, err

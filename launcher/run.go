@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sandbox-audio/launcher/peercred"
 )
@@ -189,9 +190,11 @@ func (r *running) close() {
 // open makes the socket for the entry program.
 func (r *running) open() (err error) {
 	if r.listener == nil {
-		var random [16]byte
-		rand.Read(random[:])
-		r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: runSocket + hex.EncodeToString(random[:])})
+		random := make([]byte, 16)
+		if _, err := unix.Getrandom(random, 0); err != nil {
+			return err
+		}
+		r.listener, err = net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: runSocket + hex.EncodeToString(random)})
 	}
 	return err
 }
