@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,18 +77,19 @@ func (b *Bounds) umask(own int) (int, error) {
 	return int(mask), nil
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // given are the variables that run itself gives; with a star at the end, every one that begins so.
 var given = []string{
 	"HOME", "USER", "LOGNAME", "SHELL", "PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
 	"DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "PULSE_*", "SANDBOX_AUDIO_*", "LISTEN_*",
 }
 
+// variableName is what the name of a variable is made of; it begins with no digit.
+const variableName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
+
 // mayGive refuses variables that a profile has no say in.
 func mayGive(name, value string) error {
 	switch {
-	case !variableName.MatchString(name):
+	case name == "" || strings.Trim(name, variableName) != "" || name[0] <= '9':
 		return fmt.Errorf("%q is no name of a variable", name)
 	case strings.ContainsRune(value, 0):
 		return fmt.Errorf("the value of %s holds a zero byte", name)

@@ -41,6 +41,8 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		"umask = \"888\"":                                   `line 1: umask "888" is not octal`,
 		"umask = \"1777\"":                                  `line 1: umask "1777" is not octal`,
 		"environment = { \"A B\" = \"1\" }":                 `line 1: "A B" is no name of a variable`,
+		"environment = { 1A = \"1\" }":                      `line 1: "1A" is no name of a variable`,
+		"environment = { \"\" = \"1\" }":                    `"" is no name of a variable`,
 		"[environment]\nX = \"1\"\nLD_PRELOAD = \"/x\"":     `line 1: LD_PRELOAD changes the code`,
 		"[profile.a.environment]\nPATH = \"/x\"":            `line 1: PATH is for run to set`,
 		"environment.PULSE_SERVER = \"tcp:other\"":          `line 1: PULSE_SERVER is for run to set`,

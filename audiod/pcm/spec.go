@@ -7,7 +7,9 @@ package pcm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -173,22 +175,23 @@ const (
 	numPositions
 )
 
-var positionNames = func() (names [numPositions]string) {
-	copy(names[:], []string{"mono", "front-left", "front-right", "front-center", "rear-center", "rear-left", "rear-right", "lfe",
+var positionNames = sync.OnceValue(func() []string {
+	names := make([]string, numPositions)
+	copy(names, []string{"mono", "front-left", "front-right", "front-center", "rear-center", "rear-left", "rear-right", "lfe",
 		"front-left-of-center", "front-right-of-center", "side-left", "side-right"})
 	for i := range 32 {
 		names[int(Aux0)+i] = fmt.Sprintf("aux%d", i)
 	}
 	copy(names[TopCenter:], []string{"top-center", "top-front-left", "top-front-right", "top-front-center", "top-rear-left", "top-rear-right", "top-rear-center"})
-	return
-}()
+	return names
+})
 
 // String is PulseAudio's name of p.
 func (p Position) String() string {
 	if p >= numPositions {
 		return "invalid"
 	}
-	return positionNames[p]
+	return positionNames()[p]
 }
 
 // ChannelMap names the position of each channel, in interleaving order.
@@ -246,12 +249,10 @@ func ParseChannelMap(s string) (ChannelMap, error) {
 		return StereoMap, nil
 	}
 	var m ChannelMap
+	names := positionNames()
 	for name := range strings.SplitSeq(s, ",") {
-		i := 0
-		for i < len(positionNames) && positionNames[i] != name {
-			i++
-		}
-		if i == len(positionNames) {
+		i := slices.Index(names, name)
+		if i < 0 {
 			return nil, fmt.Errorf("no channel position is called %q", name)
 		}
 		if len(m) == MaxChannels {
