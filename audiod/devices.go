@@ -108,6 +108,13 @@ func (d *devices) bridge(dials int) error {
 	return nil
 }
 
+// sounding reports whether something plays or records, or did so moments ago.
+func (d *devices) sounding() bool {
+	return slices.ContainsFunc(d.sinks, func(s sink) bool { return s.mixer.Sounding() }) ||
+		slices.ContainsFunc(d.sources, func(s source) bool { return s.mixer.Recording() }) ||
+		slices.ContainsFunc(d.bridged, func(o *session.Own) bool { return o.Sink.Sounding() || o.Source != nil && o.Source.Recording() })
+}
+
 // streams are those of one user at the owner's sound server.
 func (d *devices) streams(name, title string) *session.Own {
 	out := d.link.NewSink(name, title)

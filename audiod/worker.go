@@ -106,6 +106,7 @@ func Work() error {
 		hurry.ask()
 	}
 	slim()
+	newGarbage(l, devices.sounding)
 	return l.Run()
 }
 

@@ -128,6 +128,9 @@ func (s *Sink) State() State {
 	return st
 }
 
+// Sounding reports whether the device is open.
+func (s *Sink) Sounding() bool { return s.open }
+
 // Inputs are the sink inputs, corked ones included, in the order they came. The caller must not keep the slice.
 func (s *Sink) Inputs() []*Input { return s.inputs }
 
