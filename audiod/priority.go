@@ -1,6 +1,7 @@
 package audiod
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -45,8 +46,13 @@ func (o *Options) hurries() bool {
 	return len(all) == 0 || slices.ContainsFunc(all, func(spec string) bool { return spec != "null" && !strings.HasPrefix(spec, "wav:") })
 }
 
+// The Go runtime lets only so many threads at a time run Go code, as many as there are processors. An ordinary thread keeps its place also while other
+// programs keep it off the processor; there must be one left for the loop's then.
+const places = 3 // beside those
+
 // newPriority pins the loop to the thread that it is called on.
 func newPriority(l *loop.Loop, keeper *keeperLink, log func(format string, args ...any)) *priority {
+	runtime.GOMAXPROCS(runtime.NumCPU() + places)
 	p := &priority{loop: l, log: log, keeper: keeper, thread: l.Pin(), grant: realtime.Grant{Kind: realtime.Ordinary, Why: "the keeper has not answered yet"}}
 	p.again = l.NewTimer(p.ask)
 	keeper.granted = p.granted
