@@ -19,7 +19,7 @@ const (
 // A round in which the machine stood still for so long says nothing of a server, whichever it is, and is done again, up to so many times.
 const (
 	longestStall = 5 * time.Millisecond
-	mostTries    = 3
+	mostTries    = 5
 )
 
 // BenchmarkLoad is what streams cost: 16 bits stereo, over Unix sockets, tlength 100 ms where nothing is said, with latency to be adjusted.
