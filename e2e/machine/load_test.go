@@ -115,7 +115,8 @@ func (m *machine) loaded(t *testing.T, rtprio int, kind string, length time.Dura
 			sleep %g
 			echo $(($(spent) - before))
 			tick
-			kill $busy; wait $busy || true`, l.nice, l.length.Seconds()))
+			kill $busy; wait $busy || true
+			eventually grep -q 'refused uid 65534' /tmp/daemon`, l.nice, l.length.Seconds()))
 		after := status()
 		l.xruns = after.Default().Xruns - before.Default().Xruns
 		for i := range l.underruns {
