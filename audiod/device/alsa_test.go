@@ -24,7 +24,7 @@ import (
 //
 //	CGO_ENABLED=0 go test -c -o device.test ./audiod/device
 //	device.test -test.v -test.run TestALSA -card Intel                                  as a user who may open /dev/snd
-//	device.test -test.v -test.run TestALSAUnplug -card Audio -unplug /job/playing       and take the card away once that file exists
+//	device.test -test.v -test.run TestALSAUnplug -card Audio -unplug /tmp/playing       and take the card away once that file exists
 //
 // TestALSAPlays leaves in the card's recording noise, for -seconds, and TestALSARecords in a file what the card heard.
 var (

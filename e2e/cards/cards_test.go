@@ -60,7 +60,7 @@ func TestCards(t *testing.T) {
 			}
 			g.Unplug(2) // when that fails the test in the guest says so
 		}()
-		g.Test(t, device, "^TestALSAUnplug$", "-card", "Audio", "-unplug", "/job/playing")
+		g.Test(t, device, "^TestALSAUnplug$", "-card", "Audio", "-unplug", "/host/playing")
 	})
 	g.Close()
 

@@ -36,11 +36,8 @@ func TestCards(t *testing.T) {
 	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA, vm.USB}, Files: map[string]string{
 		"/usr/local/bin/sandbox-audio": rig.Binary(t), "/srv/lib.sh": "testdata/lib.sh", "/srv/tone.wav": tone, "/srv/game.wav": game, "/srv/marked.wav": marked}}), heard: wavHead}
 	m.script(t, `set -e
-		tick
 		useradd --create-home --groups audio ann
 		mkdir -p /run/ann; chown ann /run/ann
-		for program in paplay pactl amixer; do $program --version >/dev/null; done
-		cat /srv/*.wav >/dev/null
 		$ann sandbox-audio daemon --listen unix:/run/ann/native --state none </dev/null >/tmp/daemon 2>&1 &
 		eventually grep -q 'ready on' /tmp/daemon`)
 	t.Run("volume", m.volume)

@@ -93,17 +93,10 @@ func boot(t *testing.T) *machine {
 	}
 	m := &machine{Guest: vm.Boot(t, vm.Options{Cards: []vm.Card{vm.HDA}, Files: files}), heard: wavHead}
 	m.script(t, `set -e
-		tick
 		useradd --create-home --groups audio ann
 		useradd --create-home --groups audio bob
 		echo 'ann ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/ann
-		chmod 440 /etc/sudoers.d/ann
-		# What is read for the first time comes from the host: not while something is timed.
-		cat $(modprobe --show-depends tcp_diag | cut -d' ' -f2) >/dev/null
-		for program in paplay aplay sudo; do $program --version >/dev/null; done
-		$ann sudo true
-		$ann script -qec true /dev/null </dev/null >/dev/null
-		sandbox-audio --help >/dev/null`)
+		chmod 440 /etc/sudoers.d/ann`)
 	return m
 }
 

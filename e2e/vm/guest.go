@@ -1,16 +1,19 @@
 // Package vm runs scripts in a Debian guest whose sound cards are emulated, for tests that need a real kernel's sound
 // drivers, a system whose accounts they may change, or both.
 //
-//	root        built once, cached, shared read-only by 9p; each guest has a layer of memory above it
-//	/job        a folder of the host that the guest shares: files for it, the output of its scripts
-//	Guest.Run   writes the script into /job, names it on a serial port, waits there for its status
+//	root        built once, cached, a memory that all guests read; each has a layer of memory of its own above it
+//	/job        a folder in the guest's memory: files from the host come into it as a script begins, what is new in it goes
+//	            to the host as the script ends
+//	/host       the host's side of /job, shared by 9p, for what cannot wait for that
+//	Guest.Run   writes the script there, names it on a serial port, waits there for its status
 //	card N      a sound card; QEMU writes what its converter puts out into a WAV file on the host
 //
 // Hardware virtualisation is not used, since many machines that run tests have none: a boot takes about fifteen seconds of
 // a core, so let one guest serve many checks. The guest's time is its own (QEMU's -icount, which serves a single processor):
 // an instruction takes 2 ns of it, however long it takes the host, and when all sleep it goes on to the next timer at once.
-// So a busy host makes a test slower and does not make a card stutter, and a minute of sound takes less than a minute. What
-// comes from the host, such as a file read for the first time, takes any length of the guest's time.
+// So a busy host makes a test slower and does not make a card stutter, and a minute of sound takes less than a minute. But
+// what the guest waits for and the host does takes any length of the guest's time: nothing touches /host while sound plays.
+// The root is no disk for that reason: memory is there when an instruction asks for it.
 package vm
 
 import (
@@ -73,7 +76,7 @@ type Options struct {
 
 // Guest is a running guest. One goroutine at a time may call its methods, but for the ones that say otherwise.
 type Guest struct {
-	dir      string // the host's side: card files, console, job
+	dir      string // the host's side: card files, console, /host
 	orders   *os.File
 	answers  *bufio.Reader
 	process  *os.Process
@@ -120,27 +123,28 @@ func Boot(t testing.TB, o Options) *Guest {
 }
 
 func (g *Guest) start(r root, o Options) error {
-	files := filepath.Join(g.dir, "job/files")
-	if err := os.MkdirAll(files, 0o755); err != nil {
+	boot := g.Shared("boot")
+	if err := os.MkdirAll(filepath.Join(boot, "files"), 0o755); err != nil {
 		return err
 	}
 	for to, from := range o.Files {
-		if err := copyFile(from, filepath.Join(files, to)); err != nil {
+		if err := copyFile(from, filepath.Join(boot, "files", to)); err != nil {
 			return err
 		}
 	}
 	if err := os.WriteFile(filepath.Join(g.dir, "initramfs"), initramfs(r), 0o644); err != nil {
 		return err
 	}
-	args := []string{"-M", "q35", "-accel", "tcg", "-icount", "shift=1,sleep=off", "-cpu", "max", "-smp", "1", "-m", "1536",
+	args := []string{"-M", "q35,nvdimm=on", "-accel", "tcg", "-icount", "shift=1,sleep=off", "-cpu", "max", "-smp", "1", "-m", fmt.Sprintf("1536M,slots=1,maxmem=%dM", 1536+r.size>>20),
+		"-object", fmt.Sprintf("memory-backend-file,id=root,share=on,readonly=on,size=%d,mem-path=%s", r.size, r.image),
+		"-device", "nvdimm,memdev=root,unarmed=on",
 		"-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-no-reboot",
 		"-kernel", r.kernel, "-initrd", filepath.Join(g.dir, "initramfs"),
-		"-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable",
+		"-append", "console=ttyS0 quiet cryptomgr.notests panic=-1 mitigations=off nokaslr tsc=reliable",
 		"-serial", "file:" + filepath.Join(g.dir, "console"),
 		"-chardev", "socket,id=orders,fd=3", "-serial", "chardev:orders",
 		"-chardev", "socket,id=qmp,fd=4", "-mon", "chardev=qmp,mode=control",
-		"-virtfs", "local,mount_tag=root,security_model=none,readonly=on,path=" + r.dir,
-		"-virtfs", "local,mount_tag=job,security_model=none,path=" + filepath.Join(g.dir, "job"),
+		"-virtfs", "local,mount_tag=host,security_model=none,path=" + g.Shared(""),
 		"-device", "qemu-xhci,id=xhci"}
 	drivers := []string{"xhci-pci"}
 	for i, card := range o.Cards {
@@ -159,11 +163,11 @@ func (g *Guest) start(r root, o Options) error {
 		device, its := card.device(i, id)
 		args, drivers = append(args, device...), append(drivers, its...)
 	}
-	job := map[string]string{"drivers": strings.Join(drivers, "\n"), "modules": strings.Join(o.Modules, "\n"), "cards": fmt.Sprint(len(o.Cards))}
+	first := map[string]string{"drivers": strings.Join(drivers, "\n"), "modules": strings.Join(o.Modules, "\n"), "cards": fmt.Sprint(len(o.Cards))}
 	script, _ := guestFiles.ReadFile("guest/guest-init")
-	job["guest-init"] = string(script)
-	for name, text := range job {
-		if err := os.WriteFile(filepath.Join(g.dir, "job", name), []byte(text), 0o755); err != nil {
+	first["guest-init"] = string(script)
+	for name, text := range first {
+		if err := os.WriteFile(filepath.Join(boot, name), []byte(text), 0o755); err != nil {
 			return err
 		}
 	}
@@ -224,8 +228,7 @@ func (g *Guest) feed(id string, line []byte) error {
 func (g *Guest) Run(t testing.TB, script string) Result {
 	t.Helper()
 	g.runs++
-	base := filepath.Join(g.dir, "job", fmt.Sprint(g.runs))
-	if err := os.WriteFile(base+".sh", []byte(script), 0o644); err != nil {
+	if err := os.WriteFile(g.Shared(fmt.Sprint(g.runs, ".sh")), []byte(script), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(g.orders, "run %d\n", g.runs)
@@ -234,7 +237,7 @@ func (g *Guest) Run(t testing.TB, script string) Result {
 	if _, err := fmt.Sscanf(answer, "done "+fmt.Sprint(g.runs)+" %d", &r.ExitCode); err != nil {
 		t.Fatalf("the guest says %q instead of the status of script %d", answer, g.runs)
 	}
-	out, err := os.ReadFile(base + ".out")
+	out, err := os.ReadFile(g.Shared(fmt.Sprint(g.runs, ".out")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +261,10 @@ func (g *Guest) await(t testing.TB) string {
 	g.orders.SetReadDeadline(g.deadline)
 	line, err := g.answers.ReadString('\n')
 	if err != nil {
-		out, _ := os.ReadFile(filepath.Join(g.dir, "job", fmt.Sprint(g.runs)+".out"))
+		g.orders.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(g.orders, "show %d\n", g.runs)
+		g.answers.ReadString('\n')
+		out, _ := os.ReadFile(g.Shared(fmt.Sprint(g.runs, ".out")))
 		log, _ := os.ReadFile(filepath.Join(g.dir, "qemu.log"))
 		g.process.Kill()
 		t.Fatalf("no answer from the guest: %v\noutput of script %d: %s\nqemu: %s\nconsole: %s", err, g.runs, last(out, 4000), last(log, 2000), g.console())
@@ -270,8 +276,9 @@ func (g *Guest) await(t testing.TB) string {
 // played while a stream ran. Its last 20 ms and its header's sizes are complete after Close.
 func (g *Guest) CardWAV(n int) string { return filepath.Join(g.dir, fmt.Sprintf("card%d.wav", n)) }
 
-// Shared is the host's path of the guest's /job/name, for files to pass in either direction while the guest runs.
-func (g *Guest) Shared(name string) string { return filepath.Join(g.dir, "job", name) }
+// Shared is the host's path of a file of the guest's: written before a script begins, the script has it as /job/name; what
+// a script leaves as /job/name is there when Run returns. The guest has it as /host/name at any time.
+func (g *Guest) Shared(name string) string { return filepath.Join(g.dir, "host", name) }
 
 // Monitor gives QEMU an order over QMP, such as device_add, and returns what it answered.
 func (g *Guest) Monitor(t testing.TB, command string, arguments map[string]any) json.RawMessage {
@@ -346,7 +353,6 @@ func initramfs(r root) []byte {
 	for _, dir := range []string{"bin", "proc", "lower", "upper", "new", "modules", "dev"} {
 		entries = append(entries, entry{dir, modeDir, nil})
 	}
-	var order strings.Builder
 	for _, path := range append([]string{r.busybox}, r.modules...) {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -357,10 +363,9 @@ func initramfs(r root) []byte {
 			continue
 		}
 		entries = append(entries, entry{"modules/" + filepath.Base(path), modeExec, data})
-		fmt.Fprintln(&order, filepath.Base(path))
 	}
 	var b bytes.Buffer
-	writeCPIO(&b, append(entries, entry{"modules/order", modeExec, []byte(order.String())}))
+	writeCPIO(&b, entries)
 	return b.Bytes()
 }
 

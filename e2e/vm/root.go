@@ -21,14 +21,19 @@ import (
 var packages = []string{"alsa-utils", "pulseaudio-utils", "sudo", "procps", "sox", "libasound2-plugins", "iproute2", "kmod", "busybox-static", "udev", "strace", "dbus", "pulseaudio", "pipewire", "wireplumber"}
 
 // early are the modules without which the guest cannot reach its root.
-var early = []string{"virtio_pci", "9p", "9pnet_virtio", "overlay"}
+var early = []string{"nfit", "nd_pmem", "ext4", "overlay", "virtio_pci", "9p", "9pnet_virtio"}
+
+// unused is most of what a guest never opens. Its root is all in the guest's address space, and the kernel keeps a book of it.
+var unused = []string{"usr/share/doc", "usr/share/locale", "usr/share/man", "usr/lib/modules/*/kernel/drivers/gpu", "usr/lib/modules/*/kernel/drivers/infiniband",
+	"usr/lib/modules/*/kernel/drivers/net", "usr/lib/modules/*/kernel/drivers/scsi", "var/cache/apt/archives"}
 
 // A root is what guests boot from: made once for a recipe, shared by all guests, never written again.
 type root struct {
-	dir     string   // the guest's file system, with /usr/lib/modules
+	image   string   // the guest's file system, an ext4 one
+	size    int64    // of the image, in bytes
 	kernel  string   // bzImage
 	busybox string   // static
-	modules []string // host paths of the early modules with what they depend on, in loading order
+	modules []string // the early ones with what they depend on, in loading order
 }
 
 // Prepare makes what guests boot from, unless this machine has it already. That takes a minute or two, root, apt and
@@ -50,7 +55,7 @@ func cached() (root, error) {
 	if err != nil {
 		return root{}, err
 	}
-	recipe := sha256.Sum256([]byte(strings.Join(append(append([]string{"2", suite}, packages...), early...), " ")))
+	recipe := sha256.Sum256([]byte(strings.Join(slices.Concat([]string{"3", suite}, packages, early, unused), " ")))
 	dir := filepath.Join(cache, hex.EncodeToString(recipe[:6]))
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return root{}, err
@@ -65,15 +70,14 @@ func cached() (root, error) {
 			return root{}, fmt.Errorf("build the guest's root: %w", err)
 		}
 	}
-	list, err := os.ReadFile(filepath.Join(dir, "modules"))
+	r := root{image: filepath.Join(dir, "image"), kernel: filepath.Join(dir, "kernel"), busybox: filepath.Join(dir, "busybox")}
+	info, err := os.Stat(r.image)
 	if err != nil {
 		return root{}, err
 	}
-	r := root{dir: filepath.Join(dir, "root"), kernel: filepath.Join(dir, "kernel"), busybox: filepath.Join(dir, "root/bin/busybox")}
-	for module := range strings.FieldsSeq(string(list)) {
-		r.modules = append(r.modules, filepath.Join(r.dir, module))
-	}
-	return r, nil
+	r.size = info.Size()
+	r.modules, err = filepath.Glob(filepath.Join(dir, "early/*"))
+	return r, err
 }
 
 // build makes dir complete, or not at all.
@@ -128,22 +132,48 @@ func build(dir, suite string) error {
 	if err != nil {
 		return err
 	}
+	for _, pattern := range unused {
+		paths, _ := filepath.Glob(filepath.Join(target, pattern))
+		for _, path := range paths {
+			os.RemoveAll(path)
+		}
+	}
 	if err := run(partial, "chroot", target, "depmod", version); err != nil {
 		return err
 	}
-	modules, err := earlyModules(target, version)
-	if err != nil {
+	if err := earlyModules(target, version, filepath.Join(partial, "early")); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(partial, "modules"), []byte(strings.Join(modules, "\n")), 0o644); err != nil {
+	if err := copyFile(filepath.Join(target, "bin/busybox"), filepath.Join(partial, "busybox")); err != nil {
 		return err
 	}
 	pulseHook := filepath.Join(target, "etc/alsa/conf.d/99-pulse.conf") // with it every program that uses ALSA starts PulseAudio
-	for _, rest := range append(debs, unpacked, pulseHook, filepath.Join(target, "var/cache/apt/archives")) {
+	for _, rest := range append(debs, unpacked, pulseHook) {
 		os.RemoveAll(rest)
+	}
+	tell("its image")
+	if err := imageOf(target, filepath.Join(partial, "image")); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(target); err != nil {
+		return err
 	}
 	tell("done, in %s", dir)
 	return os.Rename(partial, dir)
+}
+
+// imageOf makes of a tree the file system that the guest has as non-volatile memory. It is only ever read, so nothing is left free in it but what
+// cannot be known beforehand.
+func imageOf(tree, image string) error {
+	out, err := exec.Command("du", "-s", "--block-size=1M", tree).Output()
+	if err != nil {
+		return fmt.Errorf("du: %w", err)
+	}
+	var mega int
+	if _, err := fmt.Sscan(string(out), &mega); err != nil {
+		return err
+	}
+	return run(filepath.Dir(image), "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", tree, image, fmt.Sprintf("%dM", (mega+mega/10+16)&^1))
 }
 
 // kernelInto moves the image and the modules of an unpacked kernel package to their places below partial.
@@ -166,13 +196,16 @@ func kernelInto(unpacked, partial string) (version string, err error) {
 	return version, os.Rename(images[0], filepath.Join(partial, "kernel"))
 }
 
-// earlyModules lists, as paths below target and in loading order, what the initramfs has to load.
-func earlyModules(target, version string) (paths []string, err error) {
+// earlyModules puts what the initramfs has to load into dir, named so that their order is that of loading.
+func earlyModules(target, version, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for _, module := range early {
 		out, err := exec.Command("chroot", target, "modprobe", "-S", version, "--show-depends", module).Output()
 		if err != nil {
-			return nil, fmt.Errorf("modprobe --show-depends %s: %w", module, err)
+			return fmt.Errorf("modprobe --show-depends %s: %w", module, err)
 		}
 		for line := range strings.Lines(string(out)) {
 			path, ok := strings.CutPrefix(strings.TrimSpace(line), "insmod ")
@@ -180,16 +213,18 @@ func earlyModules(target, version string) (paths []string, err error) {
 				continue // built in, or had
 			}
 			seen[path] = true
-			if strings.HasSuffix(path, ".xz") { // busybox cannot load it packed
-				if err := run(target, "xz", "-dk", filepath.Join(target, path)); err != nil {
-					return nil, err
-				}
-				path = strings.TrimSuffix(path, ".xz")
+			copied := filepath.Join(dir, fmt.Sprintf("%02d-%s", len(seen), filepath.Base(path)))
+			if err := copyFile(filepath.Join(target, path), copied); err != nil {
+				return err
 			}
-			paths = append(paths, path)
+			if strings.HasSuffix(path, ".xz") { // busybox cannot load it packed
+				if err := run(dir, "xz", "-d", copied); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	return paths, nil
+	return nil
 }
 
 // run runs a command in dir, through the proxy that apt is told to use if any.

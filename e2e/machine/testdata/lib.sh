@@ -4,11 +4,6 @@ ann="setpriv --reuid=ann --regid=ann --init-groups --reset-env"
 bob="setpriv --reuid=bob --regid=bob --init-groups --reset-env"
 native=unix:/run/sandbox-audio/ann/native
 
-# tick keeps the guest's time from leaping while something waits for the host, which let sudo or the daemon's start time out when the
-# host was busy: with it a wait takes some ten times as long as it should, without it a thousand times. still ends that, for a long wait.
-tick() { chrt --idle 0 perl -e 'select(undef, undef, undef, 0.001) while 1' </dev/null >/dev/null 2>&1 & echo $! >/tmp/tick; }
-still() { kill $(cat /tmp/tick); }
-
 # eventually COMMAND waits until it succeeds, for a minute of the guest's time.
 eventually() {
 	local end=$((SECONDS + 60))
