@@ -31,6 +31,7 @@ type card struct {
 	opening *opening                // nil while it is not being opened
 	aside   func(work, done func()) // does work in a goroutine, and then done on the loop; nil: it is opened at once
 	ready   func()                  // see OpenAside
+	refused refusal
 
 	moved    int64 // frames written or read since the card was prepared
 	smoother Smoother

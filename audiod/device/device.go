@@ -93,6 +93,13 @@ type OnCard interface {
 	CardInfo() (card CardInfo, ok bool)
 }
 
+// Shared is what a Sink or Source is as well that other programs may hold, or whose right of use may come and go.
+type Shared interface {
+	// Look has it looked up, aside, whether what made Open fail has passed: the function that OpenAside set is called if so. It may be called at any
+	// time, and costs little.
+	Look()
+}
+
 // Sink is a playback device. Only the loop's goroutine may call it.
 type Sink interface {
 	// Name is the --device form that leads to this very sink ("alsa:Intel,0", "null"); Description is for people.

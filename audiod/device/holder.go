@@ -42,8 +42,7 @@ type holder struct {
 // findHolder asks the kernel's sound layer who owns p's substreams and, where that does not tell, looks through the open files that
 // may be seen. The first is readable to all, the second needs to be the same user or root.
 func findHolder(proc string, p endpoint) (holder, bool) {
-	subs, _ := filepath.Glob(fmt.Sprintf("%s/asound/card%d/pcm%d%s/sub*/status", proc, p.card.ID, p.device.ID, p.direction()))
-	for _, sub := range subs {
+	for _, sub := range p.substreams(proc) {
 		if h, ok := readHolder(proc, field(sub, "owner_pid")); ok {
 			return h, true
 		}

@@ -84,6 +84,7 @@ func patiently(prepare func(endpoint) (substream, error)) func(endpoint) (substr
 func (c *card) end() error {
 	o := c.opening
 	c.opening = nil
+	c.refused.note(o.err)
 	if o.err != nil {
 		c.give()
 		return o.err

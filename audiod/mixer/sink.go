@@ -29,6 +29,7 @@ const (
 	slackStep  = 5 * time.Millisecond
 	mostLate   = 20 * time.Millisecond // what a single late wake-up can teach; the xruns of a machine that is later teach the rest
 	mostSlack  = 100 * time.Millisecond
+	lookAgain  = time.Second // after which a device that another program held may be free
 )
 
 // Sink mixes sink inputs into one device. Make it with NewSink.
@@ -39,6 +40,7 @@ type Sink struct {
 	device  device.Sink   // the one in use: wanted, or silence while that cannot be had
 	trouble error         // why device is not wanted…
 	failed  time.Duration // …and since when
+	looked  time.Duration // when it was last asked whether it can be had
 	conf    device.Config
 	open    bool
 	timer   *loop.Timer
@@ -77,7 +79,7 @@ type Sink struct {
 }
 
 // NewSink makes a sink on dev, which it opens and closes once to learn what it can do. Where that fails the sink plays into silence
-// that keeps time, tries dev again whenever something begins to play, and says so to log.
+// that keeps time, tries dev again as soon as it may be had and whenever something begins to play, and says so to log.
 func NewSink(clock loop.Clock, dev device.Sink, log func(format string, args ...any)) *Sink {
 	s := &Sink{clock: clock, log: log, wanted: dev, device: dev, master: master{changed: func() {}}}
 	s.turning = s.recall
@@ -201,7 +203,7 @@ func (s *Sink) silence(err error) device.Config {
 		s.log("%s cannot play: %v; playing into silence until it can", s.wanted.Name(), err)
 	}
 	defer s.changed()
-	s.trouble, s.failed = err, s.clock.Now()
+	s.trouble, s.failed, s.looked = err, s.clock.Now(), s.clock.Now()
 	err = nil
 	if s.device == s.wanted {
 		s.device, err = device.New("null", s.clock)
@@ -378,6 +380,9 @@ func (s *Sink) wake() {
 		s.lose(err)
 		return
 	}
+	if s.device != s.wanted {
+		look(s.wanted, s.clock.Now(), &s.looked)
+	}
 	if s.learn() {
 		s.sleep(0) // what is queued may have been taken back for it
 		return
@@ -419,6 +424,14 @@ func (s *Sink) wake() {
 		sleep = min(sleep, s.conf.Margin)
 	}
 	s.sleep(max(s.duration(sleep), time.Millisecond))
+}
+
+// look has a device that could not be had, and is not played on since, looked at once a second.
+func look(dev any, now time.Duration, looked *time.Duration) {
+	if shared, ok := dev.(device.Shared); ok && now-*looked >= lookAgain {
+		*looked = now
+		shared.Look()
+	}
 }
 
 // room is how many frames more are to be rendered now, beside those queued: up to the latency in force or, while there is still time for a client

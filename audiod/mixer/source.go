@@ -22,7 +22,8 @@ type Source struct {
 	log       func(format string, args ...any)
 	wanted    device.Source // the device asked for
 	device    device.Source // the one in use: wanted, or silence while that cannot be had
-	trouble   error         // why device is not wanted
+	trouble   error         // why device is not wanted…
+	looked    time.Duration // …and when it was last asked whether it can be had
 	conf      device.Config
 	open      bool
 	opened    time.Duration
@@ -47,7 +48,8 @@ const (
 )
 
 // NewSource makes a source on dev, which it does not open before somebody records: until then it takes it for one of 48 kHz in stereo. Where
-// the device cannot be had its outputs hear silence that keeps time; it is tried again whenever recording starts, and log is told.
+// the device cannot be had its outputs hear silence that keeps time; it is tried again as soon as it may be had and whenever recording starts, and
+// log is told.
 func NewSource(clock loop.Clock, dev device.Source, log func(format string, args ...any)) *Source {
 	s := &Source{clock: clock, log: log, wanted: dev, device: dev, master: master{changed: func() {}}}
 	s.timer = clock.NewTimer(s.wake)
@@ -182,7 +184,7 @@ func (s *Source) silence(err error) device.Config {
 		s.log("%s cannot record: %v; recording silence until it can", s.wanted.Name(), err)
 	}
 	defer s.changed()
-	s.trouble = err
+	s.trouble, s.looked = err, s.clock.Now()
 	err = nil
 	if s.device == s.wanted {
 		s.device, err = device.NewSource("null", s.clock)
@@ -226,6 +228,9 @@ func (s *Source) wake() {
 		if o.backlog.length() > 0 {
 			o.recorder.Captured()
 		}
+	}
+	if s.device != s.wanted {
+		look(s.wanted, s.clock.Now(), &s.looked)
 	}
 	s.schedule()
 }

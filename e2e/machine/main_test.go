@@ -61,6 +61,7 @@ func TestMachine(t *testing.T) {
 		{"a minute", m.minute},
 		{"statuses", m.statuses},
 		{"a card in use", m.busy},
+		{"a card let go", m.letGo},
 		{"idle", m.idle},
 		{"teardown", func(t *testing.T) { m.teardown(t, before) }},
 		{"root", func(t *testing.T) { m.root(t, before) }},

@@ -137,6 +137,39 @@ func (m *machine) busy(t *testing.T) {
 	sound.Hear(t, heard.Cut(ours, heard.Frames()), 0, quiet, short)
 }
 
+// letGo has another program let the card go under a stream that plays: its sound is there within a second or so, where it is by then.
+func (m *machine) letGo(t *testing.T) {
+	out := m.script(t, `set -e
+		sub=/proc/asound/Intel/pcm0p/sub0/status
+		eventually card_closed
+		$bob aplay -q -D hw:Intel /srv/bobs.wav & bob=$!
+		eventually grep -q owner_pid $sub
+		$ann sandbox-audio run paplay /srv/owner.wav & run=$!
+		eventually playing 1
+		kill $bob; wait $bob || true
+		let_go=$(uptime)
+		eventually grep -q 'state: RUNNING' $sub
+		echo $let_go $(uptime)
+		wait $run
+		status >/job/let-go.json
+		sleep 1`)
+	var free, had float64
+	if _, err := fmt.Sscan(out, &free, &had); err != nil {
+		t.Fatal(err, out)
+	}
+	t.Logf("the card was had %.2f s after it was free", had-free)
+	if had-free > 1.3 {
+		t.Error("that is late")
+	}
+	if d := m.status(t, "let-go.json").Default(); d.Name != "alsa:Intel,0" || d.Trouble != "" {
+		t.Errorf("device %+v", d)
+	}
+	heard, _ := m.hear(t).Trim(quiet)
+	ours := heard.Cut(heard.Frames()-rate*6/5, heard.Frames())
+	sound.Hear(t, ours, 0, quiet)
+	sound.Hear(t, ours, 1, quiet, owners)
+}
+
 // idle waits for the card to be closed after the last program, and for the daemon to leave after a minute.
 func (m *machine) idle(t *testing.T) {
 	out := m.script(t, `
