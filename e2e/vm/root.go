@@ -23,7 +23,7 @@ var packages = []string{"alsa-utils", "pulseaudio-utils", "sudo", "procps", "sox
 // early are the modules without which the guest cannot reach its root.
 var early = []string{"nfit", "nd_pmem", "ext4", "overlay", "virtio_pci", "9p", "9pnet_virtio"}
 
-// unused is most of what a guest never opens. Its root is all in the guest's address space, and the kernel keeps a book of it.
+// unused is most of what a guest never opens; its root is all in its address space.
 var unused = []string{"usr/share/doc", "usr/share/locale", "usr/share/man", "usr/lib/modules/*/kernel/drivers/gpu", "usr/lib/modules/*/kernel/drivers/infiniband",
 	"usr/lib/modules/*/kernel/drivers/net", "usr/lib/modules/*/kernel/drivers/scsi", "var/cache/apt/archives"}
 
@@ -44,7 +44,7 @@ func Prepare() error {
 }
 
 func cached() (root, error) {
-	if err := need.Install("debootstrap", "debian-archive-keyring", "qemu-system-x86"); err != nil {
+	if err := need.Install("debootstrap", "debian-archive-keyring", "e2fsprogs", "qemu-system-x86"); err != nil {
 		return root{}, err
 	}
 	cache := os.Getenv("SANDBOX_AUDIO_TEST_CACHE")

@@ -30,7 +30,7 @@ import (
 // packages are all that tests ask for one by one, or are skipped without; here they come in one go.
 var packages = []string{
 	"acl", "alsa-utils", "bash-completion", "chromium", "chromium-sandbox", "dbus", "dbus-bin", "dbus-daemon", "dconf-cli", "dconf-gsettings-backend", "debootstrap", "desktop-file-utils",
-	"doas", "ffmpeg", "firefox-esr", "fish", "fontconfig", "fonts-dejavu-core", "gcc", "grim", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gsettings-desktop-schemas", "gstreamer1.0-tools",
+	"doas", "e2fsprogs", "ffmpeg", "firefox-esr", "fish", "fontconfig", "fonts-dejavu-core", "gcc", "grim", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "gsettings-desktop-schemas", "gstreamer1.0-tools",
 	"libasound2-plugins", "libc6-dev", "libglib2.0-bin", "libgtk-3-bin", "libsox-fmt-pulse", "make", "man-db", "mandoc", "mpv", "pavucontrol",
 	"pipewire", "pipewire-pulse", "polkitd", "procps", "pulseaudio", "pulseaudio-utils", "pulsemixer", "qemu-system-x86", "rtkit", "sox", "strace", "sudo", "sway",
 	"vlc-bin", "vlc-plugin-base", "wayland-utils", "weston", "wireplumber", "wl-clipboard", "x11-apps", "x11-utils", "x11-xserver-utils", "xauth", "xclip", "xdotool",
