@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	"sandbox-audio/audiod/bridge"
@@ -27,6 +28,12 @@ const bridgeSpec = "pulse"
 
 // auto is the form that leaves the choice of devices to the daemon.
 const auto = "auto"
+
+// comingTries is how often a socket that is there and does not answer is tried again, and comingTime after how long.
+const (
+	comingTries = 20
+	comingTime  = 100 * time.Millisecond
+)
 
 // dialTime is what a server has to take a connection in.
 const dialTime = 2 * time.Second
@@ -98,20 +105,81 @@ func serverKey() []byte {
 	return nil
 }
 
-// prefer makes of "auto" the owner's sound server, where one answers: on a desktop it has the cards.
-func (k *keeper) prefer() {
-	if len(k.opts.Devices) > 0 && !slices.Equal(k.opts.Devices, []string{auto}) || k.user.uid != 0 {
-		return
+// devices is what a worker that starts now plays on: "auto" is the owner's sound server, where one answers. On a desktop it has the cards.
+func (k *keeper) devices() []string {
+	if k.chooses() && k.answers() {
+		return []string{bridgeSpec}
 	}
-	if conn, err := dialServer("", k.listeners); err == nil {
-		conn.Close()
-		k.opts.Devices = []string{bridgeSpec}
-	}
+	return k.opts.Devices
 }
 
-// bridges tells whether the sound goes to the owner's sound server.
+// chooses tells whether the choice of devices is the daemon's, and an owner's sound server is among them. Who started it as root has none.
+func (k *keeper) chooses() bool {
+	return (len(k.opts.Devices) == 0 || slices.Equal(k.opts.Devices, []string{auto})) && k.user.uid == 0
+}
+
+// answers tells whether the owner's sound server does.
+func (k *keeper) answers() bool {
+	conn, err := dialServer("", k.listeners)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// bridges tells whether sound goes to the owner's sound server, or may do so one day.
 func (k *keeper) bridges() bool {
-	return slices.ContainsFunc(k.opts.Devices, isBridge)
+	return k.chooses() || slices.ContainsFunc(k.opts.Devices, isBridge)
+}
+
+// Where it was not there when a worker started it may come later, as PulseAudio does with the first of its clients:
+//
+//	its socket appears ─► it answers ─► the worker crosses over, with all that plays and records
+//
+// The places of sockets of the network are not watched.
+
+// comes waits for the owner's sound server, where its socket is to be, until it answers or ended is closed. It reports whether it answers.
+func (k *keeper) comes(ended <-chan struct{}) bool {
+	network, where, err := soundServer("")
+	if err != nil || network != "unix" {
+		return false
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		logf("a sound server that starts later will not be noticed: %v", err)
+		return false
+	}
+	defer w.Close()
+	folder := filepath.Dir(where)
+	var again <-chan time.Time // it may listen a moment after its socket is there
+	for tries := 0; ; {
+		w.Add(folder) // there, and its own, as far as there are such
+		w.Add(filepath.Dir(folder))
+		if k.answers() {
+			return true
+		}
+		if _, err := os.Lstat(where); err == nil && tries < comingTries {
+			tries++
+			again = time.After(comingTime)
+		}
+		for event := ""; event != folder && event != where; {
+			select {
+			case e, ok := <-w.Events:
+				if !ok {
+					return false
+				}
+				if e.Has(fsnotify.Create) {
+					event, tries = e.Name, 0
+				}
+			case <-again:
+				event = where
+			case <-w.Errors: // events were lost
+				event = where
+			case <-ended:
+				return false
+			}
+		}
+	}
 }
 
 func isBridge(spec string) bool { return spec == bridgeSpec || strings.HasPrefix(spec, bridgeSpec+":") }

@@ -28,6 +28,7 @@ type devices struct {
 
 	arbiter *reservations // of the owner's desktop; nil: there is none
 
+	dials   int          // as Options.dials
 	link    *bridge.Link // to the owner's sound server; nil: none is played at
 	bridged []*session.Own
 }
@@ -46,10 +47,10 @@ type source struct {
 
 // openDevices gives the server the sinks and sources that opts name, and from now on those of cards that are plugged in.
 func openDevices(l *loop.Loop, opts Options, server *session.Server, log func(format string, args ...any)) (*devices, error) {
-	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources,
+	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, dials: opts.dials, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources,
 		quality: mixer.Quality{Resampler: opts.Resampler, Dither: opts.Dither}}
 	if len(d.sinkSpecs) < len(opts.Devices) {
-		if err := d.bridge(opts.dials); err != nil {
+		if err := d.bridge(); err != nil {
 			return nil, err
 		}
 	}
@@ -92,8 +93,8 @@ func (d *devices) listens() bool {
 }
 
 // bridge lets clients play at the owner's sound server and record from it: each helper by streams of his own, and everybody else by one more of each.
-func (d *devices) bridge(dials int) error {
-	dial, err := dialer(d.loop, dials)
+func (d *devices) bridge() error {
+	dial, err := dialer(d.loop, d.dials)
 	if err != nil {
 		return err
 	}
@@ -106,6 +107,23 @@ func (d *devices) bridge(dials int) error {
 	}
 	d.server.Personal(func(user string) *session.Own { return d.streams(user, user) })
 	return nil
+}
+
+// cross has everything played at the owner's sound server, which has come, and recorded from it: from now on that has the cards.
+func (d *devices) cross() {
+	if d.link != nil {
+		return
+	}
+	if err := d.bridge(); err != nil {
+		d.log("the owner's sound server is there, but cannot be used: %v", err)
+		return
+	}
+	d.log("the owner's sound server is there, and plays from now on")
+	d.sinkSpecs, d.coming = nil, nil
+	d.remove(func(device.Sink) bool { return true })
+	if d.listens() {
+		d.removeSources(func(string) bool { return true })
+	}
 }
 
 // sounding reports whether something plays or records, or did so moments ago.

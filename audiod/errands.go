@@ -40,23 +40,34 @@ const (
 type report struct {
 	Grant *realtime.Grant `json:",omitempty"`
 	Card  *cardReport     `json:",omitempty"`
+	Come  bool            `json:",omitempty"` // the owner's sound server answers, which it did not before
 }
 
 const maxReport = 16 << 10 // bytes
 
-// errands makes the pair of sockets for a worker, whose end it returns. serve is to be called when the worker is there, or could not be started.
-func (k *keeper) errands() (theirs *os.File, serve func(worker int), err error) {
+// errands makes the pair of sockets for a worker, whose end it returns. serve is to be called when the worker is there, or could not be started;
+// await says that it is to be told when the owner's sound server comes.
+func (k *keeper) errands() (theirs *os.File, serve func(worker int, await bool), err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	ours := os.NewFile(uintptr(pair[0]), "worker")
-	return os.NewFile(uintptr(pair[1]), "keeper"), func(worker int) { go k.runErrands(ours, worker) }, nil
+	return os.NewFile(uintptr(pair[1]), "keeper"), func(worker int, await bool) { go k.runErrands(ours, worker, await) }, nil
 }
 
 // runErrands does what one worker asks for, until it has ended.
-func (k *keeper) runErrands(at *os.File, worker int) {
+func (k *keeper) runErrands(at *os.File, worker int, await bool) {
 	defer at.Close()
+	ended := make(chan struct{})
+	defer close(ended)
+	if await {
+		go func() {
+			if k.comes(ended) {
+				tell(at, report{Come: true})
+			}
+		}()
+	}
 	cards := newReserver(func(r cardReport) { tell(at, report{Card: &r}) })
 	defer cards.close()
 	b := make([]byte, binary.Size(errand{}))
@@ -120,6 +131,7 @@ type keeperLink struct {
 	fd      int
 	granted func(realtime.Grant)
 	card    func(cardReport)
+	come    func()
 }
 
 // newKeeperLink takes up the socket that the keeper left.
@@ -128,7 +140,7 @@ func newKeeperLink(l *loop.Loop, fd int) (*keeperLink, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("the keeper's socket: %w", err)
 	}
-	b := &keeperLink{fd: fd, granted: func(realtime.Grant) {}, card: func(cardReport) {}}
+	b := &keeperLink{fd: fd, granted: func(realtime.Grant) {}, card: func(cardReport) {}, come: func() {}}
 	var w *loop.Watch
 	w, err := l.Watch(fd, loop.Readable, func(loop.Events) {
 		if !b.read() {
@@ -165,6 +177,9 @@ func (b *keeperLink) read() bool {
 	}
 	if r.Card != nil {
 		b.card(*r.Card)
+	}
+	if r.Come {
+		b.come()
 	}
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,7 +98,6 @@ func Keep(opts Options, workerArgv ...string) error {
 	if err != nil {
 		return err
 	}
-	k.prefer()
 	k.opts.Owners = append(k.opts.Owners, starter, uint32(os.Getuid()))
 	rules, err := policy.NewRules(k.opts.Owners, k.opts.Allow) // to say now what is wrong with them
 	if err != nil {
@@ -260,7 +260,9 @@ const (
 const keeperEnv = "SANDBOX_AUDIO_KEEPER"
 
 func (k *keeper) start() (*worker, error) {
-	options, err := legacyFile(legacy{k.opts, len(k.listeners), k.bridges(), k.reserves()})
+	opts := k.opts
+	opts.Devices = k.devices()
+	options, err := legacyFile(legacy{opts, len(k.listeners), k.bridges(), k.reserves()})
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +316,7 @@ func (k *keeper) start() (*worker, error) {
 		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
 	})
 	go k.answerQuestions(questions, answers) // until the worker's ends are closed
-	serveErrands(pid)
+	serveErrands(pid, k.chooses() && !slices.ContainsFunc(opts.Devices, isBridge))
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("starting the worker: %w", err)
@@ -367,7 +369,7 @@ func (k *keeper) environ() []string {
 type legacy struct {
 	Options Options
 	Sockets int
-	Bridge  bool // behind them comes a socket on which the keeper is asked for connections to the owner's sound server
+	Bridge  bool // behind them comes a socket on which the keeper is asked for connections to the owner's sound server, now or once it has come
 	Reserve bool // cards are reserved on the owner's desktop
 }
 

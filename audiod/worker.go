@@ -63,6 +63,7 @@ func Work() error {
 		return err
 	}
 	defer devices.close()
+	errands.come = devices.cross
 	if opts.reserves {
 		devices.reserve(errands)
 	}

@@ -25,6 +25,7 @@ type desktop struct {
 	theirs  *loop.Hand    // the server's, which runs…
 	drift   time.Duration // …so much faster in each second
 	further time.Duration // than its card is the ear, by the server's word
+	refuses bool          // it makes no stream
 	card    *devicetest.Card
 	mic     *devicetest.Mic
 	server  *session.Server
@@ -73,16 +74,44 @@ func (d *desktop) pass(t, step time.Duration) {
 
 func (d *desktop) exchange() {
 	out := d.link.Outbox()
+	refused := []byte(nil)
+	if d.refuses {
+		out, refused = d.refuse(out)
+	}
 	err := d.session.Feed(out)
-	d.link.Sent(len(out))
-	d.in = append(d.in[:0], d.session.Outbox()...)
-	d.session.Sent(len(d.in))
+	d.link.Sent(len(d.link.Outbox()))
+	d.in = append(append(d.in[:0], d.session.Outbox()...), refused...)
+	d.session.Sent(len(d.in) - len(refused))
 	if d.further > 0 {
 		d.in = d.put(d.in)
 	}
 	if err = errors.Join(err, d.link.Feed(d.in)); err != nil {
 		d.t.Error(err)
 	}
+}
+
+// refuse takes the wishes for a stream out of what the link sends, and answers them.
+func (d *desktop) refuse(sent []byte) (rest, answers []byte) {
+	for len(sent) > 0 {
+		h, err := native.ParseHeader(sent)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		packet := sent[:native.HeaderSize+h.Length]
+		sent = sent[len(packet):]
+		if h.Control() {
+			op, tag, _, err := native.ParseControl(packet[native.HeaderSize:])
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			if op == native.OpCreatePlaybackStream || op == native.OpCreateRecordStream {
+				answers = native.AppendPacket(answers, d.link.version, native.OpError, tag, &native.IndexReply{Index: uint32(native.ErrIO)})
+				continue
+			}
+		}
+		rest = append(rest, packet...)
+	}
+	return rest, answers
 }
 
 // put puts the ear further away, in what the server tells of latencies.

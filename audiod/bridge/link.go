@@ -59,6 +59,7 @@ type call struct {
 type stream interface {
 	create()         // the link is up
 	lost()           // it is not
+	again()          // what the server refused it may grant now
 	number() uint32  // channel; native.Invalid while the server does not have the stream
 	recording() bool // channels of either direction are numbered by themselves
 	knob() *level
@@ -130,7 +131,7 @@ func (l *Link) ready(fields []byte, err error) {
 		l.server.Spec, l.server.Map = sink.Spec, sink.Map
 	}
 	l.up, l.problem = true, nil
-	l.call(native.OpSubscribe, &native.Subscribe{Mask: native.MaskSinkInput | native.MaskSourceOutput}, nil)
+	l.call(native.OpSubscribe, &native.Subscribe{Mask: native.MaskSinkInput | native.MaskSourceOutput | native.MaskSink | native.MaskSource | native.MaskServer}, nil)
 	for _, s := range l.streams {
 		s.create()
 	}
@@ -283,17 +284,27 @@ func (l *Link) execute(payload []byte) error {
 	return nil
 }
 
-// noticed has a stream that has changed at the server look at itself.
+// noticed has a stream that has changed at the server look at itself. A server that has just started may have nothing to play on yet: with each device
+// that comes there those are tried again which it refused.
 func (l *Link) noticed(fields []byte) error {
 	var e native.SubscribeEvent
 	if err := native.Decode(fields, l.version, &e); err != nil {
 		return err
 	}
+	facility := e.Event.Facility()
+	if facility == native.EventSink || facility == native.EventSource || facility == native.EventServer {
+		for _, s := range l.streams {
+			if e.Event.Type() != native.EventRemove && (facility == native.EventServer || s.recording() == (facility == native.EventSource)) {
+				s.again()
+			}
+		}
+		return nil
+	}
 	if e.Event.Type() != native.EventChange {
 		return nil
 	}
 	for _, s := range l.streams {
-		if s.recording() == (e.Event.Facility() == native.EventSourceOutput) && s.knob().index == e.Index {
+		if s.recording() == (facility == native.EventSourceOutput) && s.knob().index == e.Index {
 			s.knob().look()
 		}
 	}

@@ -55,6 +55,7 @@ type Sink struct {
 	pending bool        // one is being made…
 	awaited *loop.Timer // …and what plays waits for it
 	trouble error       // what became of the last, until Open has told
+	refused bool        // by the server, for now
 	conf    device.Config
 	frame   int
 
@@ -118,7 +119,7 @@ func (s *Sink) create() {
 	s.link.made++ // streams with the same SyncID would be corked and moved together
 	m := native.CreatePlaybackStream{Spec: spec, Map: cmap, SinkIndex: native.Invalid, SyncID: s.link.made, Corked: true, AdjustLatency: true, Volume: native.NormVolume(int(spec.Channels)), Props: s.props,
 		Attr: native.BufferAttr{MaxLength: native.Invalid, TLength: bytes(serverLatency), Prebuf: bytes(2 * serverRequest), MinReq: bytes(serverRequest)}}
-	s.pending = true
+	s.pending, s.refused = true, false
 	s.awaited.Set(s.link.clock.Now() + patience)
 	s.link.call(native.OpCreatePlaybackStream, &m, s.created)
 }
@@ -129,6 +130,7 @@ func (s *Sink) created(fields []byte, err error) {
 		err = native.Decode(fields, s.link.version, &reply)
 	}
 	if err != nil {
+		s.refused = true
 		s.end(fmt.Errorf("the sound server refuses a stream: %w", err))
 		return
 	}
@@ -189,7 +191,14 @@ func (s *Sink) tell(now, latency time.Duration) {
 	}
 }
 
+func (s *Sink) again() {
+	if s.refused {
+		s.create()
+	}
+}
+
 func (s *Sink) lost() {
+	s.refused = false
 	s.level.forget()
 	s.end(nil)
 }

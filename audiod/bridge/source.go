@@ -29,6 +29,7 @@ type Source struct {
 	channel uint32 // Invalid while there is no stream
 	pending bool   // one is being made
 	trouble error  // what became of the last, until Open has told
+	refused bool   // by the server, for now
 	conf    device.Config
 
 	ring     []float32
@@ -75,7 +76,15 @@ func (s *Source) end(why error) {
 	s.change()
 }
 
+func (s *Source) again() {
+	if s.refused && !s.open {
+		s.refused, s.trouble = false, nil
+		s.change()
+	}
+}
+
 func (s *Source) lost() {
+	s.refused = false
 	s.level.forget()
 	s.end(nil)
 }
@@ -104,7 +113,7 @@ func (s *Source) Open() (device.Config, error) {
 }
 
 func (s *Source) ask(spec pcm.Spec, cmap pcm.ChannelMap) {
-	s.pending = true
+	s.pending, s.refused = true, false
 	s.link.call(native.OpCreateRecordStream, &native.CreateRecordStream{Spec: spec, Map: cmap, SourceIndex: native.Invalid, AdjustLatency: true, Props: s.props,
 		Attr: native.RecordAttr{MaxLength: native.Invalid, FragSize: uint32(spec.Bytes(fragment))}, DirectOnInput: native.Invalid, Volume: native.NormVolume(len(cmap))}, s.created)
 }
@@ -115,6 +124,7 @@ func (s *Source) created(fields []byte, err error) {
 		err = native.Decode(fields, s.link.version, &reply)
 	}
 	if err != nil {
+		s.refused = true
 		s.end(fmt.Errorf("the sound server gives no microphone: %w", err))
 		return
 	}

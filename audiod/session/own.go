@@ -7,6 +7,7 @@ import (
 
 	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
+	"sandbox-audio/audiod/policy"
 )
 
 // Where the daemon is a client of the owner's sound server, each helper has a stream of his own there, to play on and one to record with, which
@@ -28,8 +29,20 @@ type Title struct {
 	Icon string // by its name; empty: none
 }
 
-// Personal has make give each helper his own when he first connects.
-func (s *Server) Personal(make func(user string) *Own) { s.personal = make }
+// Personal has make give each helper his own when he first connects, and those that are there at once, with what they play.
+func (s *Server) Personal(make func(user string) *Own) {
+	s.personal = make
+	for _, u := range s.users {
+		if u.grant != policy.Owner {
+			s.settle(u)
+		}
+	}
+	for _, p := range s.streams {
+		if p.session.grant != policy.Owner {
+			p.move(p.session.user.view.own)
+		}
+	}
+}
 
 // settle gives a helper his own sink and source, where helpers have such.
 func (s *Server) settle(u *user) {

@@ -131,3 +131,23 @@ func TestTitlesAreCheap(t *testing.T) {
 		t.Errorf("%v allocations for an event of one of %d streams", n, maxStreams)
 	}
 }
+
+// Where the owner's sound server comes only later, each helper's streams and recordings go to his own there, and the owner's stay.
+func TestPersonalLater(t *testing.T) {
+	r := newRig(t)
+	helper, owner := r.connect(helperUID, policy.Playback, 35), r.connect(ownerUID, policy.Owner, 35)
+	helper.create(creation())
+	owner.create(creation())
+	own := mixer.NewSink(r.clock, devicetest.New(r.clock, device.Config{}), t.Logf)
+	var title Title
+	r.server.Personal(func(string) *Own { return &Own{Sink: own, Playing: func(t Title) { title = t }, Recording: func(Title) {}} })
+	if n, m := len(own.Inputs()), len(r.sink.Inputs()); n != 1 || m != 1 {
+		t.Errorf("%d streams of the helper's at his own sink, %d left at the usual one", n, m)
+	}
+	if !strings.Contains(title.Name, userName(helperUID)) {
+		t.Errorf("it is shown as %+v", title)
+	}
+	if later := r.connect(helperUID, policy.Playback, 35); later.create(creation()).Channel != 0 || len(own.Inputs()) != 2 {
+		t.Errorf("the next one is not there: %d", len(own.Inputs()))
+	}
+}

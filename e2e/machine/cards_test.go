@@ -44,6 +44,7 @@ func TestCards(t *testing.T) {
 	t.Run("calm", m.calm)
 	t.Run("reserved", m.reserved)
 	t.Run("wired", m.wired)
+	t.Run("crossed", m.crossed)
 	t.Run("patience", m.patience)
 	t.Run("plugged", m.plugged)
 	t.Run("remembered", m.remembered)

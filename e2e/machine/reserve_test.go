@@ -132,3 +132,38 @@ func (m *machine) wired(t *testing.T) {
 		t.Error("it did not keep time")
 	}
 }
+
+// crossed has a PulseAudio of ann's start under a stream that a daemon which chooses for itself plays on the card: the stream crosses over, and PulseAudio
+// gets the card.
+func (m *machine) crossed(t *testing.T) {
+	out := m.script(t, "set -e"+desktop+`
+		/lib/systemd/systemd-udevd --daemon 2>/dev/null
+		udevadm trigger --settle /sys/class/sound/card$n
+		$desk sandbox-audio daemon --listen unix:/run/ann/second --state none </dev/null >/tmp/second 2>&1 & second=$!
+		eventually grep -q 'ready on' /tmp/second
+		$ann paplay --server=unix:/run/ann/second --device=alsa_output.Intel.0 /srv/tone.wav & play=$!
+		eventually status 'alsa:Intel,0 .* playing'
+		echo before: $(owner)
+		$desk pulseaudio -n --daemonize=no --use-pid-file=no --exit-idle-time=-1 -L module-udev-detect -L module-native-protocol-unix </dev/null >/tmp/pulse 2>&1 & pulse=$!
+		theirs() { $desk pactl --server=unix:/run/ann/pulse/native "$@"; }
+		sinks() { theirs list short sinks >/tmp/sinks 2>/dev/null; sink=$(sed -n 's/^[0-9]*\t\(alsa_output\.pci[^\t]*\)\t.*/\1/p' /tmp/sinks); [ "$sink" ]; }
+		eventually sinks
+		theirs set-default-sink "$sink"
+		eventually owned pulseaudio
+		echo after: $(owner)
+		eventually status 'pulse:owner .* playing'
+		sleep 2
+		kill $play $pulse; wait $play $pulse || true
+		kill $second; wait $second || true
+		kill $(cat /tmp/bus)
+		pkill systemd-udevd
+		amixer -q -c Intel sset Master 100% unmute`)
+	if want := "before: sandbox-audio\nafter: pulseaudio\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("%s\nwant %s\n%s", out, want, m.Run(t, "cat /tmp/second /tmp/pulse").Output)
+	}
+	heard, _ := m.hear(t).Trim(quiet)
+	tones, _ := heard.Cut(heard.Frames()-rate, heard.Frames()).Tones(0, 1)
+	if len(tones) != 1 || tones[0].Freq < long.Freq-0.1 || tones[0].Freq > long.Freq+0.1 {
+		t.Errorf("in the end %v is heard, want %v", tones, long)
+	}
+}

@@ -22,9 +22,10 @@ type Peer struct {
 	PIDs      []int     // of its processes, while it runs
 	Began     time.Time // when the first of them was started, the bus aside
 
+	Env       []string  // that its owner's programs have, and find it by
+
 	t     testing.TB
 	owner need.User
-	env   []string
 	argvs [][]string // the processes, in the order in which they are started
 	stop  func()
 }
@@ -76,7 +77,7 @@ context.objects = [ { factory = adapter args = { factory.name = support.null-aud
 func newPeer(t testing.TB, owner need.User, name string) *Peer {
 	dir := Folder(t, owner)
 	p := &Peer{Name: name, Unix: "unix:" + dir + "/run/pulse/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t)), t: t, owner: owner, stop: func() {}}
-	p.env = []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_CONFIG_HOME=" + dir + "/config", "XDG_STATE_HOME=" + dir + "/state", "DBUS_SESSION_BUS_ADDRESS=unix:path=" + dir + "/run/bus"}
+	p.Env = []string{"XDG_RUNTIME_DIR=" + dir + "/run", "XDG_CONFIG_HOME=" + dir + "/config", "XDG_STATE_HOME=" + dir + "/state", "DBUS_SESSION_BUS_ADDRESS=unix:path=" + dir + "/run/bus"}
 	for _, sub := range []string{"run", "config", "config/pipewire", "config/pipewire/pipewire.conf.d", "config/pipewire/pipewire-pulse.conf.d", "config/wireplumber", "config/wireplumber/bluetooth.lua.d", "state"} {
 		if err := os.Mkdir(dir+"/"+sub, 0o700); err != nil {
 			t.Fatal(err)
@@ -89,7 +90,7 @@ func newPeer(t testing.TB, owner need.User, name string) *Peer {
 	return p
 }
 
-func (p *Peer) run() string { return p.env[0][len("XDG_RUNTIME_DIR="):] }
+func (p *Peer) run() string { return p.Env[0][len("XDG_RUNTIME_DIR="):] }
 
 // file writes a file for the server to read and returns its path.
 func (p *Peer) file(name, text string) string {
@@ -134,7 +135,7 @@ func (p *Peer) launch() {
 		p.stop, p.PIDs = func() {}, nil
 	}
 	for _, argv := range p.argvs {
-		cmd := p.owner.Command(ctx, p.env, argv[0], argv[1:]...)
+		cmd := p.owner.Command(ctx, p.Env, argv[0], argv[1:]...)
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = 5 * time.Second
 		cmd.Stderr = &said

@@ -122,6 +122,12 @@ func StartSilent(t testing.TB, owner need.User, args ...string) *Daemon {
 	return start(t, owner, Folder(t, owner), nil, append([]string{"--device", "null"}, args...))
 }
 
+// StartOn is Start with that environment and without a device, so that the daemon chooses.
+func StartOn(t testing.TB, owner need.User, env []string, args ...string) *Daemon {
+	t.Helper()
+	return start(t, owner, Folder(t, owner), env, args)
+}
+
 func start(t testing.TB, owner need.User, dir string, env, args []string) *Daemon {
 	t.Helper()
 	d := &Daemon{Owner: owner, Unix: "unix:" + dir + "/native", TCP: "tcp:127.0.0.1:" + strconv.Itoa(FreePort(t))}
