@@ -90,50 +90,52 @@ func (d *desktop) exchange() {
 	}
 }
 
-// refuse takes the wishes for a stream out of what the link sends, and answers them.
-func (d *desktop) refuse(sent []byte) (rest, answers []byte) {
-	for len(sent) > 0 {
-		h, err := native.ParseHeader(sent)
+// control is what a packet says, if it is a control packet.
+func (d *desktop) control(packet []byte) (op native.Op, tag uint32, fields []byte, ok bool) {
+	if h, err := native.ParseHeader(packet); err != nil || !h.Control() {
+		return 0, 0, nil, false
+	}
+	op, tag, fields, err := native.ParseControl(packet[native.HeaderSize:])
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return op, tag, fields, true
+}
+
+// packets are those that follow each other in b.
+func (d *desktop) packets(b []byte) (all [][]byte) {
+	for len(b) > 0 {
+		h, err := native.ParseHeader(b)
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		packet := sent[:native.HeaderSize+h.Length]
-		sent = sent[len(packet):]
-		if h.Control() {
-			op, tag, _, err := native.ParseControl(packet[native.HeaderSize:])
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			if op == native.OpCreatePlaybackStream || op == native.OpCreateRecordStream {
-				answers = native.AppendPacket(answers, d.link.version, native.OpError, tag, &native.IndexReply{Index: uint32(native.ErrIO)})
-				continue
-			}
+		n := native.HeaderSize + h.Length
+		all, b = append(all, b[:n]), b[n:]
+	}
+	return all
+}
+
+// refuse takes the wishes for a stream out of what the link sends, and answers them.
+func (d *desktop) refuse(sent []byte) (rest, answers []byte) {
+	for _, packet := range d.packets(sent) {
+		if op, tag, _, ok := d.control(packet); ok && (op == native.OpCreatePlaybackStream || op == native.OpCreateRecordStream) {
+			answers = native.AppendPacket(answers, d.link.version, native.OpError, tag, &native.IndexReply{Index: uint32(native.ErrIO)})
+		} else {
+			rest = append(rest, packet...)
 		}
-		rest = append(rest, packet...)
 	}
 	return rest, answers
 }
 
 // put puts the ear further away, in what the server tells of latencies.
 func (d *desktop) put(in []byte) (out []byte) {
-	for len(in) > 0 {
-		h, err := native.ParseHeader(in)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		packet := in[:native.HeaderSize+h.Length]
-		in = in[len(packet):]
-		if h.Control() {
-			op, tag, fields, err := native.ParseControl(packet[native.HeaderSize:])
-			if err != nil {
-				d.t.Fatal(err)
-			}
-			asks := slices.ContainsFunc(d.link.waiting, func(c call) bool { return c.tag == tag && c.op == native.OpGetPlaybackLatency })
-			var m native.PlaybackLatency
-			if asks && op == native.OpReply && native.Decode(fields, d.link.version, &m) == nil {
-				m.SinkLatency += uint64(d.further / time.Microsecond)
-				packet = native.AppendPacket(nil, d.link.version, op, tag, &m)
-			}
+	for _, packet := range d.packets(in) {
+		op, tag, fields, ok := d.control(packet)
+		asks := ok && slices.ContainsFunc(d.link.waiting, func(c call) bool { return c.tag == tag && c.op == native.OpGetPlaybackLatency })
+		var m native.PlaybackLatency
+		if asks && op == native.OpReply && native.Decode(fields, d.link.version, &m) == nil {
+			m.SinkLatency += uint64(d.further / time.Microsecond)
+			packet = native.AppendPacket(nil, d.link.version, op, tag, &m)
 		}
 		out = append(out, packet...)
 	}
