@@ -140,7 +140,9 @@ func TestPersonalLater(t *testing.T) {
 	owner.create(creation())
 	own := mixer.NewSink(r.clock, devicetest.New(r.clock, device.Config{}), t.Logf)
 	var title Title
-	r.server.Personal(func(string) *Own { return &Own{Sink: own, Playing: func(t Title) { title = t }, Recording: func(Title) {}} })
+	r.server.Personal(func(string) *Own {
+		return &Own{Sink: own, Playing: func(t Title) { title = t }, Recording: func(Title) {}}
+	})
 	if n, m := len(own.Inputs()), len(r.sink.Inputs()); n != 1 || m != 1 {
 		t.Errorf("%d streams of the helper's at his own sink, %d left at the usual one", n, m)
 	}
