@@ -22,7 +22,7 @@ type Peer struct {
 	PIDs      []int     // of its processes, while it runs
 	Began     time.Time // when the first of them was started, the bus aside
 
-	Env       []string  // that its owner's programs have, and find it by
+	Env []string // that its owner's programs have, and find it by
 
 	t     testing.TB
 	owner need.User
