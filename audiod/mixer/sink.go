@@ -261,6 +261,9 @@ func (s *Sink) stop() {
 	for _, t := range s.taps {
 		t.turned()
 	}
+	for _, in := range s.inputs {
+		in.heard(s.rendered) // nothing more is, of what was rendered
+	}
 }
 
 // Renew opens the device anew, and what plays goes on there: it is to be had again, or runs otherwise than it said.

@@ -79,6 +79,45 @@ func TestDrainsAtACardThatComesSoon(t *testing.T) {
 	}
 }
 
+// TestDrainsWhatWasDropped lets a device go that was playing the last of a stream: the stream has ended with that, also where nobody opens the device again.
+func TestDrainsWhatWasDropped(t *testing.T) {
+	for name, letGo := range map[string]func(b *bench){
+		"another is being opened": func(b *bench) {
+			b.card.Refuse(device.ErrSoon)
+			b.sink.Retry()
+			b.run(50 * time.Millisecond)
+			b.card.Refuse(nil)
+			b.sink.Retry()
+		},
+		"suspended": func(b *bench) {
+			b.sink.Suspend(true)
+			b.run(50 * time.Millisecond)
+			b.sink.Suspend(false)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, device.Config{})
+			p := b.player(InputOptions{Spec: stereo16(48000), Attr: BufferAttr{Whatever, 19200, Whatever, Whatever}})
+			p.frames = 48000
+			b.run(950 * time.Millisecond)
+			p.in.Drain()
+			for range 100 {
+				if b.run(time.Millisecond); !p.in.running {
+					break
+				}
+			}
+			if p.in.running || p.drained != 0 {
+				t.Fatalf("it is still mixed: %v, drained %d times", p.in.running, p.drained)
+			}
+			letGo(b)
+			b.run(time.Second)
+			if p.drained != 1 || b.card.IsOpen() {
+				t.Errorf("drained %d times, the card is open: %v", p.drained, b.card.IsOpen())
+			}
+		})
+	}
+}
+
 // TestClosedBeforeItIsOpen ends a sink whose card is being opened.
 func TestClosedBeforeItIsOpen(t *testing.T) {
 	b := newBench(t, device.Config{})
