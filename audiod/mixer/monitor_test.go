@@ -1,6 +1,7 @@
 package mixer
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"time"
@@ -130,6 +131,24 @@ func TestMonitorAcrossFormats(t *testing.T) {
 	b.run(2 * time.Second)
 	if n := len(sound(m.samples(0))); n < 80000 {
 		t.Errorf("%d frames in the 2 s after the card came back", n)
+	}
+}
+
+// TestMonitorAcrossFormatsAtOnce exchanges the device more often than one that fails is opened again.
+func TestMonitorAcrossFormatsAtOnce(t *testing.T) {
+	b := newBench(t, device.Config{Rate: 44100})
+	b.player(InputOptions{Spec: stereo16(44100), Attr: whatever})
+	m := record(t, NewMonitor(b.sink, nil), OutputOptions{Spec: pcm.Spec{Format: pcm.Float32LE, Channels: 2, Rate: 48000}})
+	for _, refuse := range []error{errors.New("held by mpv"), nil} {
+		b.run(300 * time.Millisecond)
+		b.card.Refuse(refuse)
+		b.sink.Renew()
+	}
+	b.run(300 * time.Millisecond)
+	m.got = nil
+	b.run(time.Second)
+	if n := len(sound(m.samples(0))); n < 40000 {
+		t.Errorf("%d frames in a second on the card", n)
 	}
 }
 

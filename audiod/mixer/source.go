@@ -271,12 +271,12 @@ func (s *Source) pull() error {
 	return nil
 }
 
-// lose deals with a device that failed while open: one that ran well is opened again at once, since it may only have changed; for another
+// lose deals with a device that failed while open: one that ran well, or has changed as it says itself, is opened again at once; for another
 // the outputs hear silence, until it is next needed.
 func (s *Source) lose(err error) {
 	s.device.Close()
 	s.open = false
-	if s.device == s.wanted && s.clock.Now()-s.opened >= retryAfter {
+	if s.device == s.wanted && (s.clock.Now()-s.opened >= retryAfter || errors.Is(err, errRetuned)) {
 		s.start()
 		return
 	}
