@@ -31,7 +31,8 @@ type opening struct {
 	endpoint
 	done bool
 	substream
-	err error
+	err  error
+	free bool // the card is, right after an error
 }
 
 // OpenAside has dev, if it is a sink or source of a card, opened aside from now on, so that nobody waits for the hardware: Open returns an error that
@@ -48,7 +49,11 @@ func (c *card) begin(p endpoint, prepare func(endpoint) (substream, error)) erro
 		prepare = patiently(prepare)
 	}
 	o := &opening{endpoint: p}
-	work := func() { o.substream, o.err = prepare(p) }
+	work := func() {
+		if o.substream, o.err = prepare(p); o.err != nil {
+			o.free = p.free("/proc")
+		}
+	}
 	c.opening = o
 	if c.aside == nil {
 		work()
@@ -84,7 +89,7 @@ func patiently(prepare func(endpoint) (substream, error)) func(endpoint) (substr
 func (c *card) end() error {
 	o := c.opening
 	c.opening = nil
-	c.refused.note(o.err)
+	c.refused.note(o.err, o.free)
 	if o.err != nil {
 		c.give()
 		return o.err

@@ -18,10 +18,10 @@ type refusal struct {
 	tried    bool // since the card was last seen to be held: it was not, and refused all the same
 }
 
-// note takes up how opening it went.
-func (r *refusal) note(err error) {
+// note takes up how opening it went, and whether it was seen to be free right after that.
+func (r *refusal) note(err error, free bool) {
 	r.standing = errors.Is(err, unix.EBUSY) || errors.Is(err, fs.ErrPermission)
-	r.tried = r.tried && r.standing
+	r.tried = r.tried && r.standing && free
 }
 
 // Look implements Shared.

@@ -27,23 +27,25 @@ func TestRefusal(t *testing.T) {
 	const held, free = false, true
 	var refused refusal
 	for i, c := range []struct {
-		why  error // of the last attempt
+		why  error // of the last attempt…
+		then bool  // …and how the card was seen to be right after it
 		seen bool
 		over bool
 	}{
-		{busy, held, false},
-		{busy, free, true},
-		{busy, free, false}, // it was tried, and busy all the same
-		{busy, held, false},
-		{busy, free, true},
-		{fs.ErrPermission, free, false},
-		{fs.ErrPermission, held, false},
-		{fs.ErrPermission, free, true},
-		{nil, free, false}, // had
-		{busy, free, true},
-		{errors.New("broken"), free, false},
+		{busy, held, held, false},
+		{busy, held, free, true},
+		{busy, free, free, false}, // it was tried, and busy all the same
+		{busy, free, held, false},
+		{busy, free, free, true},
+		{busy, held, free, true}, // somebody else was faster, and has let go by now
+		{fs.ErrPermission, free, free, false},
+		{fs.ErrPermission, free, held, false},
+		{fs.ErrPermission, free, free, true},
+		{nil, free, free, false}, // had
+		{busy, held, free, true},
+		{errors.New("broken"), free, free, false},
 	} {
-		refused.note(c.why)
+		refused.note(c.why, c.then)
 		if over := refused.over(c.seen); over != c.over {
 			t.Errorf("step %d: %v, seen to be free: %v: to be tried again: %v", i, c.why, c.seen, over)
 		}
