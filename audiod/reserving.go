@@ -44,6 +44,7 @@ type reservations struct {
 type reservation struct {
 	users int // PCMs that are open, or being opened
 	asked bool
+	freed bool // by another, since it was asked for: the answer may still say that he has it
 	ours  bool
 	by    string        // another has it
 	since time.Duration // he was heard of
@@ -73,7 +74,7 @@ func (rs *reservations) Take(card int) error {
 		if err := rs.send(errand{takeCard, int32(card)}); err != nil {
 			return err
 		}
-		r.asked = true
+		r.asked, r.freed = true, false
 	}
 	return device.ErrSoon
 }
@@ -108,6 +109,9 @@ func (rs *reservations) news(n cardReport) {
 		}
 	case cardHeld:
 		r.asked, r.by, r.since = false, n.By, rs.clock.Now()
+		if r.freed {
+			r.by = ""
+		}
 		rs.renew(n.Card)
 	case cardWanted:
 		if !r.ours {
@@ -119,6 +123,7 @@ func (rs *reservations) news(n cardReport) {
 		}
 		rs.renew(n.Card)
 	case cardFree:
+		r.freed = r.asked
 		if r.by != "" {
 			r.by = ""
 			rs.renew(n.Card)

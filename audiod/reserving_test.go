@@ -167,6 +167,28 @@ func TestReserving(t *testing.T) {
 	}
 }
 
+// TestHeldNoMore has another program let go of the card just while he is asked for it: the news of that may come before his answer.
+func TestHeldNoMore(t *testing.T) {
+	card := &reservingCard{wanted: true}
+	asked := 0
+	card.rs = newReservations(new(loop.Hand), func(errand) error { asked++; return nil }, card.retry)
+	card.retry(0)
+	card.rs.news(cardReport{0, cardFree, ""})
+	card.rs.news(cardReport{0, cardHeld, "Jack"})
+	if asked != 2 || !errors.Is(card.err, device.ErrSoon) {
+		t.Fatalf("asked %d times: %v", asked, card.err)
+	}
+	card.rs.news(cardReport{0, cardHeld, "PulseAudio"})
+	if asked != 2 || errors.Is(card.err, device.ErrSoon) {
+		t.Fatalf("asked %d times: %v", asked, card.err)
+	}
+	card.rs.news(cardReport{0, cardFree, ""})
+	card.rs.news(cardReport{0, cardOurs, ""})
+	if asked != 3 || !card.open {
+		t.Errorf("asked %d times: %v", asked, card.err)
+	}
+}
+
 // TestNoDesktop has nobody to agree with.
 func TestNoDesktop(t *testing.T) {
 	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
