@@ -153,8 +153,8 @@ func (k *keeper) comes(ended <-chan struct{}) bool {
 	folder := filepath.Dir(where)
 	var again <-chan time.Time // it may listen a moment after its socket is there
 	for tries := 0; ; {
-		w.Add(folder) // there, and its own, as far as there are such
-		w.Add(filepath.Dir(folder))
+		w.Add(filepath.Dir(folder)) // first, or the folder might be made between the two
+		w.Add(folder)               // where there is one
 		if k.answers() {
 			return true
 		}
