@@ -50,9 +50,11 @@ func openDevices(l *loop.Loop, opts Options, server *session.Server, log func(fo
 	d := &devices{loop: l, log: log, cards: device.NewCards(l, log), server: server, dials: opts.dials, sinkSpecs: slices.DeleteFunc(slices.Clone(opts.Devices), isBridge), sourceSpecs: opts.Sources,
 		quality: mixer.Quality{Resampler: opts.Resampler, Dither: opts.Dither}}
 	if len(d.sinkSpecs) < len(opts.Devices) {
-		if err := d.bridge(); err != nil {
+		link, err := d.connect()
+		if err != nil {
 			return nil, err
 		}
+		d.bridge(link)
 	}
 	sinks, err := d.wantedSinks()
 	if err != nil {
@@ -92,38 +94,49 @@ func (d *devices) listens() bool {
 	return d.link != nil && (len(d.sourceSpecs) == 0 || slices.Equal(d.sourceSpecs, []string{auto}))
 }
 
-// bridge lets clients play at the owner's sound server and record from it: each helper by streams of his own, and everybody else by one more of each.
-func (d *devices) bridge() error {
+// connect makes a link to the owner's sound server.
+func (d *devices) connect() (*bridge.Link, error) {
 	dial, err := dialer(d.loop, d.dials)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d.link = bridge.New(d.loop, "sandbox-audio", d.log)
-	d.link.Connect(d.loop, dial)
+	link := bridge.New(d.loop, "sandbox-audio", d.log)
+	link.Connect(d.loop, dial)
+	return link, nil
+}
+
+// bridge lets clients play at the owner's sound server and record from it: each helper by streams of his own, and everybody else by one more of each.
+func (d *devices) bridge(link *bridge.Link) {
+	d.link = link
 	shared := d.streams("owner", "sandbox-audio")
 	d.server.AddSink(shared.Sink)
 	if shared.Source != nil {
 		d.server.AddSource(shared.Source)
 	}
 	d.server.Personal(func(user string) *session.Own { return d.streams(user, user) })
-	return nil
+	d.server.Prefer(shared.Sink)
 }
 
-// cross has everything played at the owner's sound server, which has come, and recorded from it: from now on that has the cards.
+// cross has everything played at the owner's sound server, which has come, and recorded from it: from now on that has the cards. Until it has let us
+// in they play on, since a socket may be there for a server that cannot start.
 func (d *devices) cross() {
-	if d.link != nil {
-		return
-	}
-	if err := d.bridge(); err != nil {
+	link, err := d.connect()
+	if err != nil {
 		d.log("the owner's sound server is there, but cannot be used: %v", err)
 		return
 	}
-	d.log("the owner's sound server is there, and plays from now on")
-	d.sinkSpecs, d.coming = nil, nil
-	d.remove(func(device.Sink) bool { return true })
-	if d.listens() {
-		d.removeSources(func(string) bool { return true })
-	}
+	link.OnUp(func() {
+		if d.link != nil {
+			return
+		}
+		d.log("the owner's sound server is there, and plays from now on")
+		d.bridge(link)
+		d.sinkSpecs, d.coming = nil, nil
+		d.remove(func(device.Sink) bool { return true })
+		if d.listens() {
+			d.removeSources(func(string) bool { return true })
+		}
+	})
 }
 
 // sounding reports whether something plays or records, or did so moments ago.

@@ -31,6 +31,7 @@ type Link struct {
 	name  string
 
 	up      bool
+	came    func() // see OnUp
 	wake    func()
 	version uint32
 	server  native.ServerInfo
@@ -69,8 +70,11 @@ type stream interface {
 
 // New makes a link that is down, for a client that introduces itself as name.
 func New(clock loop.Clock, name string, log func(format string, args ...any)) *Link {
-	return &Link{clock: clock, log: log, name: name, problem: device.ErrNotYet}
+	return &Link{clock: clock, log: log, name: name, problem: device.ErrNotYet, came: func() {}}
 }
+
+// OnUp sets the one function that is called whenever the link comes up: the server answers, and lets us in.
+func (l *Link) OnUp(came func()) { l.came = came }
 
 // description is what, with what the server calls itself.
 func (l *Link) description(what string) string {
@@ -135,6 +139,7 @@ func (l *Link) ready(fields []byte, err error) {
 	for _, s := range l.streams {
 		s.create()
 	}
+	l.came()
 }
 
 // props is how the server's mixer shows a new stream. By its own id the server remembers its volume apart from the others'.

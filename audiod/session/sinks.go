@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"sandbox-audio/audiod/memory"
+	"sandbox-audio/audiod/mixer"
 	"sandbox-audio/audiod/native"
 	"sandbox-audio/audiod/pcm"
 	"sandbox-audio/audiod/policy"
@@ -83,6 +84,11 @@ func (c *Session) setDefaultSink(r *request, m *native.ByName) error {
 	c.server.missed = ""
 	c.server.memory.SetDefaultSink(k.name)
 	return nil
+}
+
+// Prefer makes m the default sink, until the owner chooses another or m leaves.
+func (s *Server) Prefer(m *mixer.Sink) {
+	s.setDefault(s.sinks[slices.IndexFunc(s.sinks, func(k *sink) bool { return k.mixer == m })])
 }
 
 // setDefault makes k the default sink, and takes along the streams that play wherever that is.
