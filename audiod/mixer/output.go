@@ -158,6 +158,9 @@ func (o *Output) run() {
 	s := o.source
 	s.flush()
 	s.running = append(s.running, o)
+	if s.device != s.wanted && s.clock.Now()-s.opened >= retryAfter {
+		s.stop() // it is tried again
+	}
 	s.update()
 }
 

@@ -44,7 +44,7 @@ type Source struct {
 const (
 	minCapture = 10 * time.Millisecond // between two wake-ups
 	maxCapture = 100 * time.Millisecond
-	retryAfter = time.Second // a device that failed sooner after it was opened is not opened again at once
+	retryAfter = time.Second // a device that failed sooner after it was opened is not opened again at once, nor is one that was tried since then
 )
 
 // NewSource makes a source on dev, which it does not open before somebody records: until then it takes it for one of 48 kHz in stereo. Where

@@ -376,6 +376,23 @@ func TestMicrophoneInTrouble(t *testing.T) {
 	}
 }
 
+// TestMicrophoneIsTriedForEach has recording start on a microphone that could not be had before, while a meter goes on listening to it.
+func TestMicrophoneIsTriedForEach(t *testing.T) {
+	s := newStudio(t, device.Config{})
+	s.mic.Sound = func(int64) float32 { return 0.5 }
+	s.mic.Refuse(errors.New("broken"))
+	meter := s.record(OutputOptions{Spec: stereo16(48000)})
+	s.clock.Advance(2 * time.Second)
+	s.mic.Refuse(nil)
+	p := s.record(OutputOptions{Spec: stereo16(48000)})
+	s.clock.Advance(time.Second)
+	for _, p := range []*tape{meter, p} {
+		if n := len(sound(p.samples(0))); n < 43000 || s.src.State().Trouble != "" {
+			t.Errorf("%d frames once it could be opened, trouble %q", n, s.src.State().Trouble)
+		}
+	}
+}
+
 func TestOverrunGoesOn(t *testing.T) {
 	s := newStudio(t, device.Config{})
 	s.mic.Sound = func(int64) float32 { return 0.5 }
