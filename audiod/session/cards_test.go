@@ -246,3 +246,29 @@ func TestCardsThatCapture(t *testing.T) {
 		t.Error("plugged in again, but recording goes on from ", on())
 	}
 }
+
+// Who records what is heard goes on with that when the card leaves, and with what is heard on the card when it is back: never with the microphone.
+func TestMonitorsGoAlong(t *testing.T) {
+	r := newMicRig(t, device.Config{})
+	dev := &laptop{Card: devicetest.New(r.clock, device.Config{}), active: "speaker"}
+	sink := mixer.NewSink(r.clock, dev, func(string, ...any) {})
+	r.server.AddSink(sink)
+	owner := r.connect(ownerUID, policy.Owner, 35)
+	const name = "alsa_output.Lap.top.0"
+	owner.must(native.OpSetDefaultSink, &native.ByName{Name: name}, nil)
+	m := recordingRequest()
+	m.SourceName = "@DEFAULT_MONITOR@"
+	s := owner.record(m)
+	for round, want := range []string{name + ".monitor", "hand.monitor", name + ".monitor", "hand.monitor"} {
+		var info native.SourceOutputInfo
+		owner.must(native.OpGetSourceOutputInfo, &native.ByIndex{Index: s.Index}, &info)
+		if from := r.server.recordOf(s.Index).source; from.name != want || info.Source != from.index {
+			t.Errorf("round %d: it records from %s, want %s", round, from.name, want)
+		}
+		if round%2 == 0 {
+			r.server.RemoveSink(sink)
+		} else {
+			r.server.AddSink(sink)
+		}
+	}
+}

@@ -48,7 +48,8 @@ func (s *Server) AddSink(m *mixer.Sink) {
 	s.show(m, s.join(m.Name(), m))
 }
 
-// RemoveSink takes m from the clients for good. Its streams go to the default, which is the first sink that is left or, when there is none, silence.
+// RemoveSink takes m from the clients for good. Its streams go to the default, which is the first sink that is left or, when there is none, silence; and
+// who recorded what it plays records what that plays.
 func (s *Server) RemoveSink(m *mixer.Sink) {
 	s.hide(m)
 	s.leave(m)
@@ -118,6 +119,14 @@ func (s *Server) hide(m *mixer.Sink) {
 	}
 	m.OnChange(func() {})
 	s.announceToOwner(native.EventSink|native.EventRemove, k.index)
+	for _, r := range s.records {
+		if r.source == k.monitor && !r.staying {
+			if r.home == "" && k.card != nil {
+				r.home = k.monitor.name
+			}
+			r.move(s.defaultSink.monitor)
+		}
+	}
 	s.removeSource(k.monitor)
 }
 

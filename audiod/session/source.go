@@ -38,12 +38,6 @@ func (s *Server) AddSource(m *mixer.Source) {
 func (s *Server) showSource(m *mixer.Source, d *card) {
 	o := &source{named: named{name: unused(s.sources, deviceName("alsa_input", m.Name()))}, mixer: m, card: d}
 	s.addSource(o)
-	for _, r := range s.records {
-		if r.home == o.name {
-			r.home = ""
-			r.move(o)
-		}
-	}
 }
 
 func (s *Server) hideSource(m *mixer.Source) {
@@ -70,6 +64,12 @@ func (s *Server) addSource(o *source) {
 	o.mixer.OnChange(func() { s.sourceTurned(o) })
 	s.announceToOwner(native.EventSource|native.EventNew, o.index)
 	s.sourcesChanged()
+	for _, r := range s.records {
+		if r.home == o.name {
+			r.home = ""
+			r.move(o)
+		}
+	}
 }
 
 // RemoveSource takes m from the clients: those who record from it go on with the default, and helpers with another microphone, or silence.
