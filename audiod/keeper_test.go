@@ -261,7 +261,8 @@ func TestKeeperWorkerKilled(t *testing.T) {
 		t.Logf("death %d: served again after %v", i+1, time.Since(start).Round(time.Millisecond))
 		last = next
 	}
-	if strings.Count(c.stderr(), "signal: killed; starting it again") != 5 || strings.Count(c.stderr(), "ready on") != 1 {
+	until(t, "word of five deaths", func() bool { return strings.Count(c.stderr(), "signal: killed; starting it again") >= 5 })
+	if strings.Count(c.stderr(), "starting it again") != 5 || strings.Count(c.stderr(), "ready on") != 1 {
 		t.Errorf("said %q", c.stderr())
 	}
 	stranger.in.Close()
