@@ -24,7 +24,7 @@ func TestPlayers(t *testing.T) {
 		"paplay": {[]string{"paplay", at44}, 0},
 		"pacat":  {[]string{"pacat", "--file-format", at48}, 0},
 		"ffmpeg": {[]string{"ffmpeg", "-nostdin", "-loglevel", "error", "-i", at48, "-f", "pulse", "-buffer_duration", "400", "material"}, 450 * time.Millisecond},
-		"mpv":    {[]string{"mpv", "--no-config", "--no-video", "--really-quiet", "--ao=pulse", "--pulse-buffer=500", at44}, 0},
+		"mpv":    {[]string{"mpv", "--no-config", "--no-video", "--really-quiet", "--ao=pulse", "--pulse-buffer=2000", at44}, 0},
 	} {
 		for name, u := range map[string]need.User{"owner": who.owner, "helper": who.helper, "member": who.member} {
 			for transport, addr := range map[string]string{"unix": d.Unix, "tcp": d.TCP} {

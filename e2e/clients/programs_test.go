@@ -18,10 +18,10 @@ func TestPrograms(t *testing.T) {
 
 	lost := map[string]time.Duration{"sdl": 50 * time.Millisecond} // ffplay ends when its clock says so, with the rest in the buffer
 	for program, argv := range map[string][]string{
-		"aplay": {"aplay", "-q", "-D", "pulse", path},
+		"aplay": {"aplay", "-q", "--buffer-time=2000000", "-D", "pulse", path},
 		"play":  {"env", "AUDIODRIVER=pulseaudio", "play", "-q", path},
 		"sox":   {"sox", "-q", path, "-t", "pulseaudio", "default"},
-		"gst":   {"gst-launch-1.0", "-q", "filesrc", "location=" + path, "!", "wavparse", "!", "audioconvert", "!", "pulsesink", "buffer-time=500000"},
+		"gst":   {"gst-launch-1.0", "-q", "filesrc", "location=" + path, "!", "wavparse", "!", "audioconvert", "!", "pulsesink", "buffer-time=2000000"},
 		"sdl":   {"env", "SDL_AUDIODRIVER=pulseaudio", "SDL_VIDEODRIVER=dummy", "ffplay", "-loglevel", "error", "-nodisp", "-autoexit", path},
 	} {
 		for transport, addr := range map[string]string{"unix": d.Unix, "tcp": d.TCP} {
@@ -40,7 +40,7 @@ func TestPrograms(t *testing.T) {
 
 	t.Run("speaker-test", func(t *testing.T) { // a sine of 80 % in each channel's turn
 		before := frames(d)
-		must(t, who.helper, d.Unix, "speaker-test", "-D", "pulse", "-r", "48000", "-c", "2", "-t", "sine", "-f", "997", "-l", "1", "-p", "20000", "-b", "200000")
+		must(t, who.helper, d.Unix, "speaker-test", "-D", "pulse", "-r", "48000", "-c", "2", "-t", "sine", "-f", "997", "-l", "1", "-p", "20000", "-b", "2000000")
 		s := heard(t, d, before)
 		for ch := range 2 {
 			parts := s.Parts(ch, 997)
