@@ -2,6 +2,7 @@ package audiod
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -153,8 +154,11 @@ func (k *keeper) comes(ended <-chan struct{}) bool {
 	folder := filepath.Dir(where)
 	var again <-chan time.Time // it may listen a moment after its socket is there
 	for tries := 0; ; {
-		w.Add(filepath.Dir(folder)) // first, or the folder might be made between the two
-		w.Add(folder)               // where there is one
+		above := w.Add(filepath.Dir(folder)) // first, or the folder might be made between the two
+		if err := w.Add(folder); err != nil && (above != nil || !errors.Is(err, os.ErrNotExist)) {
+			logf("a sound server that starts later will not be noticed: watching %s: %v", folder, cmp.Or(above, err))
+			return false
+		}
 		if k.answers() {
 			return true
 		}

@@ -68,6 +68,23 @@ func TestServerComes(t *testing.T) {
 	}
 }
 
+// TestNowhereToCome: what cannot be watched is said and not waited for.
+func TestNowhereToCome(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(t.TempDir(), "missing"))
+	t.Setenv("PULSE_SERVER", "")
+	ended, came := make(chan struct{}), make(chan bool)
+	defer close(ended)
+	go func() { came <- new(keeper).comes(ended) }()
+	select {
+	case ok := <-came:
+		if ok {
+			t.Error("it came")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it is waited for where nothing is heard of it")
+	}
+}
+
 // TestWhoChooses: a server that is named is not waited for, nor does root have one.
 func TestWhoChooses(t *testing.T) {
 	for _, c := range []struct {
