@@ -166,17 +166,18 @@ func (d *Desk) lose(card int) (was bool) {
 	return was
 }
 
-// heard takes a signal: that a name of ours was taken without a word, or that another's is free.
+// heard takes a signal: that a name of ours was taken without a word, or that another's is free. What came first is told first, or a card that is free
+// would be taken for another's.
 func (d *Desk) heard(s *dbus.Signal) {
 	var of, before, after string
 	switch {
 	case s.Name == namesLost && dbus.Store(s.Body, &of) == nil:
 		if card, ok := cardOf(of); ok && d.lose(card) {
-			go func() { d.wanted(card, d.processOf(of)) }()
+			d.wanted(card, d.processOf(of))
 		}
 	case s.Name == changed && dbus.Store(s.Body, &of, &before, &after) == nil:
 		if card, ok := cardOf(of); ok && after == "" && before != d.bus.Names()[0] {
-			go d.free(card)
+			d.free(card)
 		}
 	}
 }

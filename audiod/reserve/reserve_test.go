@@ -209,6 +209,17 @@ func TestOurCardIsWanted(t *testing.T) {
 	expect(t, events, event{"free", 0, ""})
 }
 
+// TestTakenAndGivenUp has another take our card without a word and give it up at once: that it is free is told last.
+func TestTakenAndGivenUp(t *testing.T) {
+	asktest.Bus(t)
+	d, events := newDesk(t)
+	take(t, d)
+	d.heard(&dbus.Signal{Name: namesLost, Body: []any{name(0)}})
+	d.heard(&dbus.Signal{Name: changed, Body: []any{name(0), ":1.99", ""}})
+	expect(t, events, event{"wanted", 0, thisProcess(t)})
+	expect(t, events, event{"free", 0, ""})
+}
+
 func TestTheBusEnds(t *testing.T) {
 	asktest.Bus(t)
 	d, _ := newDesk(t)
