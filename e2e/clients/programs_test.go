@@ -19,8 +19,8 @@ func TestPrograms(t *testing.T) {
 	lost := map[string]time.Duration{"sdl": 50 * time.Millisecond} // ffplay ends when its clock says so, with the rest in the buffer
 	for program, argv := range map[string][]string{
 		"aplay": {"aplay", "-q", "--buffer-time=2000000", "-D", "pulse", path},
-		"play":  {"env", "AUDIODRIVER=pulseaudio", "play", "-q", path},
-		"sox":   {"sox", "-q", path, "-t", "pulseaudio", "default"},
+		"play":  {"env", "PULSE_LATENCY_MSEC=2000", "AUDIODRIVER=pulseaudio", "play", "-q", path},
+		"sox":   {"env", "PULSE_LATENCY_MSEC=2000", "sox", "-q", path, "-t", "pulseaudio", "default"},
 		"gst":   {"gst-launch-1.0", "-q", "filesrc", "location=" + path, "!", "wavparse", "!", "audioconvert", "!", "pulsesink", "buffer-time=2000000"},
 		"sdl":   {"env", "SDL_AUDIODRIVER=pulseaudio", "SDL_VIDEODRIVER=dummy", "ffplay", "-loglevel", "error", "-nodisp", "-autoexit", path},
 	} {
