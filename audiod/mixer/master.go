@@ -9,7 +9,8 @@ import (
 
 // master is the volume of a sink or source: the hardware does what it can of it, the rest is done here.
 type master struct {
-	volume   []pcm.Volume // as it was set, for each channel
+	volume   []pcm.Volume // as it was set, for each channel…
+	before   []pcm.Volume // …and as it was when the device in use had another number of them
 	muted    bool
 	gains    gains         // what of it is done here
 	hardware device.Volume // of the device in use; nil where it has none
@@ -68,10 +69,14 @@ func (m *master) listen(dev any) {
 // use has the volume be that of dev, the device in use now.
 func (m *master) use(dev any) { m.hardware, _ = dev.(device.Volume) }
 
-// fit makes the volume one of n channels.
+// fit makes the volume one of n channels: that of the device that had as many before, unless it was turned since.
 func (m *master) fit(n int) {
 	if len(m.volume) != n {
-		m.volume = slices.Repeat([]pcm.Volume{loudest(m.volume)}, n)
+		volume := m.before
+		if len(volume) != n || loudest(volume) != loudest(m.volume) {
+			volume = slices.Repeat([]pcm.Volume{loudest(m.volume)}, n)
+		}
+		m.volume, m.before = volume, m.volume
 	}
 	m.aim()
 }

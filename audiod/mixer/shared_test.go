@@ -2,12 +2,14 @@ package mixer
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"sandbox-audio/audiod/device"
 	"sandbox-audio/audiod/device/devicetest"
 	"sandbox-audio/audiod/loop"
+	"sandbox-audio/audiod/pcm"
 )
 
 // looks makes a Shared of a device by hand: it is free once the test says so.
@@ -92,5 +94,35 @@ func TestRecordsOnceAnotherLetsGo(t *testing.T) {
 	s.clock.Advance(2 * time.Second)
 	if n := len(sound(p.samples(0))); n < 48000*11/10 || mic.count != 3 || s.src.State().Trouble != "" {
 		t.Errorf("%d frames of 2 s, looked %d times, trouble %q", n, mic.count, s.src.State().Trouble)
+	}
+}
+
+// TestBalanceIsKept has a card that does no stereo come back, after silence that does nothing else, with the volumes its channels had.
+func TestBalanceIsKept(t *testing.T) {
+	b := newBench(t, device.Config{Channels: pcm.DefaultMap(4)})
+	b.player(InputOptions{Spec: stereo16(48000), Attr: whatever})
+	leave := func() []pcm.Volume {
+		b.card.Refuse(errors.New("held by mpv"))
+		b.sink.Renew()
+		v, _ := b.sink.Volume()
+		return v
+	}
+	comeBack := func() []pcm.Volume {
+		b.card.Refuse(nil)
+		b.sink.Renew()
+		v, _ := b.sink.Volume()
+		return v
+	}
+	set := []pcm.Volume{0x8000, 0x4000, 0x2000, 0x1000}
+	if err := b.sink.SetVolume(set); err != nil {
+		t.Fatal(err)
+	}
+	if silence, card := leave(), comeBack(); !slices.Equal(silence, []pcm.Volume{0x8000, 0x8000}) || !slices.Equal(card, set) {
+		t.Errorf("%#x while the card is held, and %#x after that", silence, card)
+	}
+	leave()
+	b.sink.SetVolume([]pcm.Volume{0x6000})
+	if card := comeBack(); !slices.Equal(card, []pcm.Volume{0x6000, 0x6000, 0x6000, 0x6000}) {
+		t.Errorf("%#x, and it was turned meanwhile", card)
 	}
 }
