@@ -10,19 +10,19 @@ import (
 
 // TestPrograms has a helper play through what programs have between themselves and PulseAudio: ALSA's plug-in, sox, GStreamer, SDL 2.
 func TestPrograms(t *testing.T) {
-	need.Packages(t, "alsa-utils", "libasound2-plugins", "sox", "libsox-fmt-pulse", "gstreamer1.0-tools", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "ffmpeg")
+	need.Packages(t, "alsa-utils", "libasound2-plugins", "sox", "libsox-fmt-pulse", "gstreamer1.0-tools", "gstreamer1.0-plugins-good", "gstreamer1.0-pulseaudio", "mpv")
 	d, who := start(t)
 	left, right := sound.Tone{Freq: 997, DB: -6}, sound.Tone{Freq: 440, DB: -20}
 	const long = 900 * time.Millisecond
 	path := file(t, sound.Sines(44100, long, []sound.Tone{left}, []sound.Tone{right}))
 
-	lost := map[string]time.Duration{"sdl": 50 * time.Millisecond} // ffplay ends when its clock says so, with the rest in the buffer
+	lost := map[string]time.Duration{"sdl": 400 * time.Millisecond} // mpv ends when its clock says so, with the rest in the buffer
 	for program, argv := range map[string][]string{
 		"aplay": {"aplay", "-q", "--buffer-time=2000000", "-D", "pulse", path},
 		"play":  {"env", "PULSE_LATENCY_MSEC=2000", "AUDIODRIVER=pulseaudio", "play", "-q", path},
 		"sox":   {"env", "PULSE_LATENCY_MSEC=2000", "sox", "-q", path, "-t", "pulseaudio", "default"},
 		"gst":   {"gst-launch-1.0", "-q", "filesrc", "location=" + path, "!", "wavparse", "!", "audioconvert", "!", "pulsesink", "buffer-time=2000000"},
-		"sdl":   {"env", "SDL_AUDIODRIVER=pulseaudio", "SDL_VIDEODRIVER=dummy", "ffplay", "-loglevel", "error", "-nodisp", "-autoexit", path},
+		"sdl":   {"env", "SDL_AUDIODRIVER=pulseaudio", "mpv", "--no-config", "--no-video", "--really-quiet", "--ao=sdl", "--sdl-buflen=0.2", path},
 	} {
 		for transport, addr := range map[string]string{"unix": d.Unix, "tcp": d.TCP} {
 			t.Run(program+"/"+transport, func(t *testing.T) {
