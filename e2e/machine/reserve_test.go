@@ -153,7 +153,9 @@ func (m *machine) crossed(t *testing.T) {
 		echo after: $(owner)
 		eventually status 'pulse:owner .* playing'
 		sleep 2
-		kill $play $pulse; wait $play $pulse || true
+		kill $play; wait $play || true
+		sleep 1 # of silence, so that all before it is in the recording
+		kill $pulse; wait $pulse || true
 		kill $second; wait $second || true
 		kill $(cat /tmp/bus)
 		pkill systemd-udevd
