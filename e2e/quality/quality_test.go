@@ -59,23 +59,25 @@ func (s server) run(t *testing.T, argv ...string) {
 func (s server) hear(t *testing.T, what sound.Sound, playedMap, heardMap string) (none sound.Sound) {
 	t.Helper()
 	channels := strings.Count(heardMap, ",") + 1
-	format := func(rate int, channelMap string) []string {
+	format := func(rate int, channelMap, latency string) []string {
 		return []string{"--raw", "--format=float32le", fmt.Sprintf("--rate=%d", rate), fmt.Sprintf("--channels=%d", strings.Count(channelMap, ",")+1),
-			"--channel-map=" + channelMap, "--latency-msec=500"}
+			"--channel-map=" + channelMap, "--latency-msec=" + latency}
 	}
-	ear := s.command(t, append([]string{"parec", "-d", s.monitor}, format(48000, heardMap)...)...)
+	ear := s.command(t, append([]string{"parec", "-d", s.monitor}, format(48000, heardMap, "100")...)...)
 	raw, err := ear.StdoutPipe()
 	if err != nil {
 		t.Error(err)
 		return none
 	}
-	player := s.command(t, append([]string{"pacat", "-d", s.sink}, format(what.Rate, playedMap)...)...)
+	player := s.command(t, append([]string{"pacat", "-d", s.sink}, format(what.Rate, playedMap, "2000")...)...) // ahead of a machine that stands still
 	b, err := what.Encode("float32le")
 	if err != nil {
 		t.Error(err)
 		return none
 	}
 	player.Stdin = bytes.NewReader(b)
+	var heard []byte
+	piece := make([]byte, 4*channels*4800) // a tenth of a second
 	for _, cmd := range []*exec.Cmd{ear, player} {
 		var said strings.Builder
 		cmd.Stderr = &said
@@ -89,11 +91,13 @@ func (s server) hear(t *testing.T, what sound.Sound, playedMap, heardMap string)
 				t.Logf("%s: %s", cmd.Args[0], said.String())
 			}
 		}()
+		if cmd == ear { // it hears before anything plays
+			late := time.AfterFunc(time.Minute, func() { ear.Process.Kill() })
+			defer late.Stop()
+			io.ReadFull(raw, piece) // what is wrong is told by the next
+		}
 	}
-	late := time.AfterFunc(time.Minute, func() { ear.Process.Kill() })
-	defer late.Stop()
-	var heard []byte
-	for piece := make([]byte, 4*channels*4800); ; { // a tenth of a second at a time
+	for {
 		if _, err := io.ReadFull(raw, piece); err != nil {
 			t.Errorf("%s: no more than %d bytes were heard: %v", s.name, len(heard), err)
 			return none
