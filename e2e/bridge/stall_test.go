@@ -12,16 +12,9 @@ import (
 // whoever plays.
 const longestStall = 10 * time.Millisecond
 
-// unstalled is what listen returns, once it does so without the machine having stood still meanwhile, or the last of five times.
-func unstalled(t *testing.T, listen func() sound.Sound) sound.Sound {
+// unstalled is what listen returns, once it does so without the machine having stood still meanwhile.
+func unstalled(t *testing.T, listen func() sound.Sound) (s sound.Sound) {
 	t.Helper()
-	for try := 1; ; try++ {
-		longest := need.Stalls()
-		s := listen()
-		stall := longest()
-		if stall < longestStall || try == 5 {
-			return s
-		}
-		t.Logf("the machine stood still for %v: once more", stall.Round(time.Millisecond))
-	}
+	need.Unstalled(t, longestStall, func() { s = listen() })
+	return s
 }
