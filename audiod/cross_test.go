@@ -86,17 +86,17 @@ func TestCross(t *testing.T) {
 		return conn
 	}
 	go func() {
-		conn := accept()
-		if _, err := conn.Read(make([]byte, 1)); err != nil {
+		silent := accept()
+		if _, err := silent.Read(make([]byte, 1)); err != nil {
 			t.Error(err)
 		}
 		l.Post(func() {
 			if d.link != nil || len(d.sinks) != 2 || !plays(d.sinks[0].mixer) {
 				t.Error("it has crossed over to a server that says nothing")
 			}
-			conn.Close()
+			silent.Close()
 		})
-		conn = accept()
+		conn := accept()
 		l.Post(func() { answer(t, l, conn) })
 	}()
 	over := false
