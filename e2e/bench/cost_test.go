@@ -16,11 +16,8 @@ const (
 	measured = 3 * time.Second
 )
 
-// A round in which the machine stood still for so long says nothing of a server, whichever it is, and is done again, up to so many times.
-const (
-	longestStall = 5 * time.Millisecond
-	mostTries    = 5
-)
+// longestStall: a round in which the machine stood still for so long says nothing of a server, whichever it is, and is done again.
+const longestStall = 5 * time.Millisecond
 
 // BenchmarkLoad is what streams cost: 16 bits stereo, over Unix sockets, tlength 100 ms where nothing is said, with latency to be adjusted.
 func BenchmarkLoad(b *testing.B) {
@@ -51,7 +48,7 @@ func BenchmarkLoad(b *testing.B) {
 						}
 						var r steadiness
 						var err error
-						unstalled(func() { r, err = s.steady(b, play) })
+						need.Unstalled(b, longestStall, func() { r, err = s.steady(b, play) })
 						if err != nil {
 							b.Fatalf("%s: %v", s.name, err)
 						}
@@ -138,16 +135,6 @@ func sum(rounds []steadiness) (sum steadiness) {
 	sum.switches = of(func(r steadiness) float64 { return r.switches })
 	sum.pss = of(func(r steadiness) float64 { return r.pss })
 	return sum
-}
-
-// unstalled does what is to be measured, and again when the machine stood still meanwhile.
-func unstalled(do func()) {
-	for range mostTries {
-		longest := need.Stalls()
-		if do(); longest() < longestStall {
-			return
-		}
-	}
 }
 
 // steady has the load play, measures the server for a while, and then so many round trips as the order says, of another program's whose stream takes

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"sandbox-audio/e2e/need"
 )
 
 // BenchmarkOpen is how long a program waits for a stream while another plays: for the answer, and until it is heard.
@@ -15,7 +17,7 @@ func BenchmarkOpen(b *testing.B) {
 			s.load.do(order{Do: "play", Streams: 1, Rate: 44100, TLength: 100 * time.Millisecond})
 			s.settle()
 			var did outcome
-			unstalled(func() { did = s.load.do(order{Do: "open", Rate: 44100, TLength: 100 * time.Millisecond, Times: 100}) })
+			need.Unstalled(b, longestStall, func() { did = s.load.do(order{Do: "open", Rate: 44100, TLength: 100 * time.Millisecond, Times: 100}) })
 			replies[i], starts[i] = append(replies[i], did.Replies...), append(starts[i], did.Starts...)
 			s.load.do(order{Do: "stop"})
 		}

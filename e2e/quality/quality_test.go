@@ -151,13 +151,14 @@ func TestChannelsAreAsLoudAsPulseAudios(t *testing.T) {
 				what.Rate, what.Ch = 48000, append(what.Ch, sound.Sine(48000, 1, 3*time.Second, tones[i], -20).Ch[0])
 			}
 			var heard [2]sound.Sound
-			var both sync.WaitGroup
-			for i, s := range servers {
-				both.Go(func() {
-					need.Unstalled(t, longestStall, func() { heard[i] = s.hear(t, what, maps[0], maps[1]) })
-				})
-			}
-			if both.Wait(); t.Failed() {
+			need.Unstalled(t, longestStall, func() {
+				var both sync.WaitGroup
+				for i, s := range servers {
+					both.Go(func() { heard[i] = s.hear(t, what, maps[0], maps[1]) })
+				}
+				both.Wait()
+			})
+			if t.Failed() {
 				return
 			}
 			for o := range heard[0].Ch {
