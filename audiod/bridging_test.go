@@ -47,20 +47,25 @@ func TestSoundServer(t *testing.T) {
 	}
 }
 
-// The worker hears in words why there is no connection.
-func TestDialer(t *testing.T) {
-	k := &keeper{opts: Options{Devices: []string{"pulse:unix:" + t.TempDir() + "/native"}}}
+// dialing is a worker's loop and its end of the socket over which k makes connections.
+func dialing(t *testing.T, k *keeper) (l *loop.Loop, dials int) {
+	t.Helper()
 	end, err := k.bridge()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer end.Close()
-	l, err := loop.New()
-	if err != nil {
+	t.Cleanup(func() { end.Close() })
+	if l, err = loop.New(); err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	dial, err := dialer(l, int(end.Fd()))
+	t.Cleanup(l.Close)
+	return l, int(end.Fd())
+}
+
+// The worker hears in words why there is no connection.
+func TestDialer(t *testing.T) {
+	l, end := dialing(t, &keeper{opts: Options{Devices: []string{"pulse:unix:" + t.TempDir() + "/native"}}})
+	dial, err := dialer(l, end)
 	if err != nil {
 		t.Fatal(err)
 	}

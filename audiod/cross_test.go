@@ -42,18 +42,9 @@ func TestCross(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer there.Close()
-	end, err := new(keeper).bridge()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer end.Close()
-	l, err := loop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, dials := dialing(t, new(keeper))
 	server := session.NewServer(l, policy.NewRefusals(quiet), quiet)
-	d, err := openDevices(l, Options{Devices: []string{"null"}, Sources: []string{"null"}, dials: int(end.Fd())}, server, quiet)
+	d, err := openDevices(l, Options{Devices: []string{"null"}, Sources: []string{"null"}, dials: dials}, server, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

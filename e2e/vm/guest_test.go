@@ -18,9 +18,6 @@ func TestGuest(t *testing.T) {
 	}
 	tone := []sound.Tone{{Freq: 997, DB: -6}}
 	other := []sound.Tone{{Freq: 440, DB: -20}}
-	if err := Prepare(); err != nil {
-		t.Fatal(err)
-	}
 	written := rootWritten(t)
 	g := Boot(t, Options{Cards: []Card{HDA, AC97, USB}, Modules: []string{"snd-aloop"}, Files: map[string]string{"/opt/some where/tool": host}})
 
