@@ -152,7 +152,7 @@ func (s *Sink) recall() {
 		s.retarget()
 	default:
 		s.takeBack(n + s.backlog())
-		s.reach = 0 // or whoever has it done again and again would have all mixed again and again
+		s.reach, s.midway = 0, false // or whoever has it done again and again would have all mixed again and again
 		s.sleep(0)
 	}
 }

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	quantum    = 2048                  // most frames mixed at once; what is wanted beyond is done in further rounds
-	maxLatency = 80 * time.Millisecond // the most the mixer writes ahead of a device that gives nothing back: neither cork nor flush can undo it
+	quantum    = 2048                   // most frames mixed at once; what is wanted beyond is done in further rounds
+	fewest     = 256                    // frames mixed at once where many play
+	mostBusy   = 250 * time.Microsecond // of mixing at a stretch, while the clients wait to be heard
+	maxLatency = 80 * time.Millisecond  // the most the mixer writes ahead of a device that gives nothing back: neither cork nor flush can undo it
 	minLatency = 5 * time.Millisecond
 	leastSleep = 40 * time.Millisecond  // on a device with a margin so long: whoever wakes up more often pays for that
 	leastStep  = 2 * time.Millisecond   // by which the mixer goes on at least where a client is late
@@ -53,6 +55,8 @@ type Sink struct {
 	running []*Input      // those with something to play, or that let time pass
 	latency int           // frames to be written ahead, between the bounds
 	reach   int           // frames that are written ahead now: after a recall it takes some wake-ups to get that far
+	midway  bool          // that is not done yet: the clients were to be heard first
+	effort  time.Duration // what a quantum takes of late to be mixed and written
 	settled time.Duration // when the device is past its start
 
 	// What the device was found to need since it was opened.
@@ -192,7 +196,7 @@ func (s *Sink) start() {
 
 // opened takes note that the device is open and runs at conf.
 func (s *Sink) opened(conf device.Config) {
-	s.open, s.idleSince, s.reach = true, 0, 0
+	s.open, s.idleSince, s.reach, s.midway = true, 0, 0, false
 	s.configure(conf)
 	s.gains.settle()
 }
@@ -401,11 +405,38 @@ func (s *Sink) wake() {
 	if len(s.running) == 0 && s.rest(heard) {
 		return
 	}
-	s.reach = min(s.latency, max(2*s.reach, s.frames(maxLatency)))
+	if !s.midway {
+		s.reach = min(s.latency, max(2*s.reach, s.frames(maxLatency)))
+	}
+	if queued, err = s.fill(queued); err != nil {
+		s.lose(err)
+		return
+	}
+	s.until = s.clock.Now() + s.duration(max(0, queued))
+	if s.midway {
+		s.sleep(0)
+		return
+	}
+	sleep := max(0, queued) - s.reserve()
+	if s.clock.Now() < s.settled {
+		sleep = min(sleep, s.conf.Margin)
+	}
+	s.sleep(max(s.duration(sleep), time.Millisecond))
+}
+
+// fill mixes and writes what is to be written ahead, beyond the frames queued, and returns how many are queued then. What takes long and is not
+// urgent it leaves midway.
+func (s *Sink) fill(queued int) (int, error) {
+	s.midway = false
+	began := s.clock.Now()
+	now := began
 	for queued < s.reach || len(s.pending) > 0 {
+		if s.midway = now-began >= mostBusy && queued >= s.reserve(); s.midway {
+			break
+		}
+		n := 0
 		if len(s.pending) == 0 {
-			n := min(quantum, s.room(queued))
-			if n <= 0 {
+			if n = min(s.step(), s.room(queued)); n <= 0 {
 				break // the rest when more has come
 			}
 			s.cycle(n)
@@ -413,20 +444,26 @@ func (s *Sink) wake() {
 		}
 		taken, err := s.device.Write(s.pending)
 		if err != nil {
-			s.lose(err)
-			return
+			return queued, err
 		}
 		s.pending = s.pending[taken*len(s.conf.Channels):]
 		if len(s.pending) > 0 {
 			break // the device is full
 		}
+		before := now
+		if now = s.clock.Now(); n > 0 {
+			s.effort += ((now-before)*quantum/time.Duration(n) - s.effort) / 4
+		}
 	}
-	s.until = s.clock.Now() + s.duration(max(0, queued))
-	sleep := max(0, queued) - s.reserve()
-	if s.clock.Now() < s.settled {
-		sleep = min(sleep, s.conf.Margin)
+	return queued, nil
+}
+
+// step is how many frames to mix at once.
+func (s *Sink) step() int {
+	if s.effort <= mostBusy {
+		return quantum
 	}
-	s.sleep(max(s.duration(sleep), time.Millisecond))
+	return max(fewest, int(quantum*mostBusy/s.effort))
 }
 
 // look has a device that could not be had, and is not played on since, looked at once a second.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sandbox-audio/audiod/device"
+	"sandbox-audio/audiod/device/devicetest"
 	"sandbox-audio/audiod/loop"
 	"sandbox-audio/audiod/pcm"
 )
@@ -193,6 +194,57 @@ func TestALateClient(t *testing.T) {
 			if p.next < int(rate) {
 				t.Errorf("only %d frames in two seconds", p.next)
 			}
+		}
+	}
+}
+
+// toil is a clock on which time passes while sound is mixed, too, and worker a card for which that takes a while.
+type toil struct {
+	*loop.Hand
+	now  time.Duration
+	turn time.Duration // how long the timer's function that runs now has taken
+	most time.Duration
+}
+
+func (c *toil) Now() time.Duration { return max(c.Hand.Now(), c.now) }
+
+func (c *toil) NewTimer(f func()) *loop.Timer {
+	return c.Hand.NewTimer(func() {
+		c.turn = 0
+		f()
+		c.most = max(c.most, c.turn)
+	})
+}
+
+type worker struct {
+	*devicetest.Card
+	clock *toil
+	frame time.Duration // of work for each
+}
+
+func (w worker) Write(frames []float32) (int, error) {
+	spent := w.frame * time.Duration(len(frames)/2)
+	w.clock.now = w.clock.Now() + spent
+	w.clock.turn += spent
+	return w.Card.Write(frames)
+}
+
+// TestMixingLetsOthersIn mixes far ahead, with a processor that takes long for it: nobody else waits for more than a moment, and the sound is whole.
+func TestMixingLetsOthersIn(t *testing.T) {
+	for _, c := range []device.Config{{}, deep} {
+		b := newBench(t, c)
+		clock := &toil{Hand: b.clock}
+		b.sink = NewSink(clock, worker{b.card, clock, time.Microsecond}, t.Logf)
+		p := b.player(film)
+		b.run(time.Second) // what it takes is known by then
+		clock.most = 0
+		b.run(20 * time.Second)
+		wantFrames(t, heardFrames(b), 0, len(heardFrames(b)))
+		if n := len(heardFrames(b)); n < 48000*20 || len(p.underrun) > 0 || b.sink.State().Xruns > 0 {
+			t.Errorf("%d frames heard, underruns at %v, %d xruns", n, p.underrun, b.sink.State().Xruns)
+		}
+		if clock.most == 0 || clock.most > 2*mostBusy {
+			t.Errorf("others waited for %v, and were to for %v", clock.most, mostBusy)
 		}
 	}
 }
