@@ -43,6 +43,7 @@ type Loop struct {
 	free    []uint32
 	gen     uint32
 	turnEnd []func()
+	served  bool // some descriptor was ready in the last turn
 	stopped bool
 	pinned  bool
 	events  [64]unix.EpollEvent
@@ -203,42 +204,50 @@ func (l *Loop) Run() error {
 func (l *Loop) polled() error {
 	var failed error
 	err := l.raw.Read(func(uintptr) (done bool) { // false: wait until something is ready, and call again
-		for idle := false; !l.stopped && !l.pinned; {
-			if idle {
-				return false
-			}
-			if idle, failed = l.turn(); failed != nil {
+		for {
+			if failed = l.end(); failed != nil || l.stopped || l.pinned {
 				return true
 			}
+			var idle bool
+			if idle, failed = l.begin(); failed != nil || idle {
+				return failed != nil
+			}
 		}
-		return true
 	})
 	return errors.Join(err, failed)
 }
 
 // unpolled turns until the loop is not pinned any more, and waits on its own thread.
 func (l *Loop) unpolled() error {
-	for idle := false; !l.stopped && l.pinned; {
-		if idle {
-			if err := l.wait(); err != nil {
-				return err
-			}
+	for {
+		if err := l.end(); err != nil || l.stopped || !l.pinned {
+			return err
 		}
-		var err error
-		if idle, err = l.turn(); err != nil {
+		idle, err := l.begin()
+		if err == nil && idle {
+			err = l.wait()
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// turn does what there is to do now. idle is true when no descriptor was ready and no timer is due; then the alarm is set.
-func (l *Loop) turn() (idle bool, err error) {
-	l.takePosted()
-	l.timers.fire(l.Now())
+// begin does what was posted and is due. idle is true when there was nothing, as there was at the last turn's end; then the alarm is set.
+func (l *Loop) begin() (idle bool, err error) {
+	posted, fired := l.takePosted(), l.timers.fire(l.Now())
+	at, set := l.timers.next()
+	if l.served || posted || fired || set && at <= l.Now() {
+		return false, nil
+	}
+	return true, l.arm(at)
+}
+
+// end serves the descriptors that are ready, which is why the loop woke up, if it waited.
+func (l *Loop) end() error {
 	n, err := l.ready()
 	if err != nil {
-		return false, err
+		return err
 	}
 	for i := range n {
 		ev := &l.events[i]
@@ -249,11 +258,8 @@ func (l *Loop) turn() (idle bool, err error) {
 	for _, f := range l.turnEnd {
 		f()
 	}
-	at, set := l.timers.next()
-	if n > 0 || set && at <= l.Now() {
-		return false, nil
-	}
-	return true, l.arm(at)
+	l.served = n > 0
+	return nil
 }
 
 // ready fetches the events of the n descriptors that are ready now.
@@ -293,7 +299,8 @@ func (l *Loop) arm(at time.Duration) error {
 	return nil
 }
 
-func (l *Loop) takePosted() {
+// takePosted reports whether anything was.
+func (l *Loop) takePosted() bool {
 	l.mu.Lock()
 	todo := l.posted
 	l.posted = l.spare[:0]
@@ -307,6 +314,7 @@ func (l *Loop) takePosted() {
 		todo[i] = nil
 	}
 	l.spare = todo
+	return len(todo) > 0
 }
 
 // Close releases the loop's own descriptors, after Run has returned.

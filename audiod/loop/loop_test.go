@@ -216,8 +216,8 @@ func TestTheTurnEndsWithItsHooks(t *testing.T) {
 	}
 	l.Post(func() { order = append(order, "posted") })
 	run(t, l)
-	if want := []string{"posted", "timer", "descriptor", "end"}; !slices.Equal(order, want) {
-		t.Errorf("a turn went %v, want %v", order, want)
+	if want := []string{"end", "posted", "timer", "descriptor", "end"}; !slices.Equal(order, want) { // it starts out at rest
+		t.Errorf("from a rest on it went %v, want %v", order, want)
 	}
 }
 

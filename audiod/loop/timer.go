@@ -1,9 +1,10 @@
 // Package loop is the one thread that owns the worker: it waits on descriptors and timers, takes results posted by
 // side goroutines, and calls back. All state that callbacks touch belongs to it, so none of it needs a lock.
 //
-// A turn goes: posted results ► due timers ► ready descriptors ► the turn-end hooks, which write what the others collected.
-// Timers come before descriptors so that a flood of packets never delays the audio cycle by more than one turn; descriptors are
-// looked at when the timers have been, so that a request sent during an audio cycle is answered before what the cycle has to say is written.
+// A turn goes: posted results ► due timers ► a rest, when there was nothing to do ► ready descriptors ► the turn-end hooks, which write what the others
+// collected. Timers come before descriptors so that a flood of packets never delays the audio cycle by more than one turn; descriptors are
+// looked at when the timers have been, so that a request sent during an audio cycle is answered before what the cycle has to say is written. What wakes the loop
+// up is served first of all: between the two ends of a round trip there is little but that.
 //
 // Hand is the twin for tests: the same timers on a clock that moves only when told to.
 package loop
@@ -61,12 +62,14 @@ func (h timerHeap) next() (at time.Duration, ok bool) {
 	return h[0].at, true
 }
 
-// fire runs the timers due at now that were set before the call, and no others: one that sets itself anew for the past waits a turn.
-func (h *timerHeap) fire(now time.Duration) {
+// fire runs the timers due at now that were set before the call, and no others: one that sets itself anew for the past waits a turn. It reports whether there were any.
+func (h *timerHeap) fire(now time.Duration) (fired bool) {
 	for n := len(*h); n > 0 && len(*h) > 0 && (*h)[0].at <= now; n-- {
 		t := heap.Pop(h).(*Timer)
 		t.f()
+		fired = true
 	}
+	return fired
 }
 
 func (h timerHeap) Len() int           { return len(h) }
