@@ -20,7 +20,7 @@ import (
 
 const (
 	quantum    = 2048                   // most frames mixed at once; what is wanted beyond is done in further rounds
-	fewest     = 256                    // frames mixed at once where many play
+	fewest     = 512                    // frames mixed at once where many play
 	mostBusy   = 250 * time.Microsecond // of mixing at a stretch, while the clients wait to be heard
 	maxLatency = 80 * time.Millisecond  // the most the mixer writes ahead of a device that gives nothing back: neither cork nor flush can undo it
 	minLatency = 5 * time.Millisecond

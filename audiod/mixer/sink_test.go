@@ -234,7 +234,7 @@ func TestMixingLetsOthersIn(t *testing.T) {
 	for _, c := range []device.Config{{}, deep} {
 		b := newBench(t, c)
 		clock := &toil{Hand: b.clock}
-		b.sink = NewSink(clock, worker{b.card, clock, time.Microsecond}, t.Logf)
+		b.sink = NewSink(clock, worker{b.card, clock, time.Microsecond / 2}, t.Logf)
 		p := b.player(film)
 		b.run(time.Second) // what it takes is known by then
 		clock.most = 0
