@@ -406,8 +406,9 @@ func (s *Sink) wake() {
 		return
 	}
 	if !s.midway {
-		s.reach = min(s.latency, max(2*s.reach, s.frames(maxLatency)))
+		s.reach = max(2*s.reach, s.frames(maxLatency))
 	}
+	s.reach = min(s.latency, s.reach)
 	if queued, err = s.fill(queued); err != nil {
 		s.lose(err)
 		return

@@ -248,3 +248,20 @@ func TestMixingLetsOthersIn(t *testing.T) {
 		}
 	}
 }
+
+// TestAGameMidway has somebody impatient come while the mixer is midway to what a film allows: it goes no further.
+func TestAGameMidway(t *testing.T) {
+	b := newBench(t, device.Config{})
+	clock := &toil{Hand: b.clock}
+	b.sink = NewSink(clock, worker{b.card, clock, time.Microsecond / 2}, t.Logf)
+	b.player(film)
+	for b.run(time.Second); !b.sink.midway; {
+		b.run(time.Millisecond)
+	}
+	b.player(game)
+	written := b.card.Written()
+	b.run(2 * time.Millisecond)
+	if more := b.card.Written() - written; more > 0 {
+		t.Errorf("%d frames were written ahead of the game", more)
+	}
+}
